@@ -6,7 +6,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::{failure::Failure, options::Waiting, texts::faults::Fault};
 
-/// How often it is looked whether it is so.
+/// How soon it is looked again whether it is so.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+/// How often it is looked at least.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Looks at what there is `first`, and then at what `ask` brings, until `look` finds what is waited for.
@@ -43,11 +45,13 @@ pub async fn until<T>(
         if let Some(found) = look().await? {
             return Ok(found);
         }
+        // What is soon so is soon seen, and what takes longer is not asked for more often than it is worth.
+        let pause = (began.elapsed() / 4).clamp(FIRST_LOOK, LOOK);
         if let Some(bound) = waiting.wait_timeout
-            && began.elapsed() + LOOK > bound
+            && began.elapsed() + pause > bound
         {
             return Err(Fault::waited(u64::try_from(bound.as_millis()).unwrap_or(u64::MAX)).into());
         }
-        sleep(LOOK).await;
+        sleep(pause).await;
     }
 }

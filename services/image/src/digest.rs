@@ -56,6 +56,12 @@ impl Hasher {
     }
 }
 
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hasher").finish_non_exhaustive()
+    }
+}
+
 /// The digest of some bytes.
 #[must_use]
 pub fn of(bytes: &[u8]) -> Digest {

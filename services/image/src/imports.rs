@@ -6,7 +6,7 @@ mod keeping;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream};
@@ -29,7 +29,7 @@ use crate::{
         digest_of,
         imports::{Action, Seen, decide},
     },
-    store::{self, StoreError, UploadId},
+    store::{self, Prefix, StoreError, UploadId},
 };
 
 /// How often the loop looks without being woken.
@@ -157,14 +157,16 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
     let Some(entry) = app.images.get(name.as_str()) else { return Ok(()) };
     let image = &entry.value;
     let id = UploadId::for_image(image);
+    let prefix = app.uploads.digested(&id).unwrap_or_default();
     app.uploads.close(&id);
     let stored = match app.waiting.sound(&id).filter(|stored| is_on_shelf(app, stored)) {
         Some(stored) => stored,
-        None => match checked(app, image, &id).await? {
+        None => match checked(app, image, &id, prefix).await? {
             Some(stored) => stored,
             None => return Ok(()),
         },
     };
+    let began = Instant::now();
     let Some(kept) = keeping::keep(app, name, &id, &stored).await? else { return Ok(()) };
     let site = app.site.clone();
     let request_id = &image.request_id;
@@ -177,6 +179,7 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
         applied(image, Change::Verified(stored.clone()))
     })
     .await?;
+    app.metrics.import_phase("keep", began);
     app.waiting.ends(&id);
     store::remove(&app.store.upload(&id))?;
     app.metrics.imports.with_label_values(&["ready"]).inc();
@@ -185,9 +188,10 @@ async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
 }
 
 /// Checks an upload and puts what is sound on the shelf; none if it was refused, or nobody waits for the end.
-async fn checked(app: &App, image: &Image, id: &UploadId) -> Result<Option<Stored>, StepError> {
+async fn checked(app: &Arc<App>, image: &Image, id: &UploadId, prefix: Prefix) -> Result<Option<Stored>, StepError> {
     let announced = image.announced.clone().unwrap_or_default();
-    let candidate = Candidate { image: &image.name, upload: id, announced: &announced };
+    let candidate = Candidate { image: &image.name, upload: id, announced: &announced, prefix };
+    let began = Instant::now();
     let sound = match app.checker.check(&candidate, &app.ctx.shutdown).await {
         Ok(sound) => sound,
         Err(error) => {
@@ -202,11 +206,15 @@ async fn checked(app: &App, image: &Image, id: &UploadId) -> Result<Option<Store
             };
         }
     };
+    app.metrics.import_phase("check", began);
     // Before it lies there: an image with the same file may just be going, and takes with it what nobody else needs.
     app.waiting.begins(id, &image.name, &sound.stored);
-    take_in(app, &sound)?;
+    let (began, keeper) = (Instant::now(), Arc::clone(app));
+    let shelved = tokio::task::spawn_blocking(move || take_in(&keeper, &sound).map(|()| sound.stored)).await;
+    let stored = shelved.map_err(|_| CheckError::Interrupted)??;
+    app.metrics.import_phase("shelve", began);
     app.checker.clear(id)?;
-    Ok(Some(sound.stored))
+    Ok(Some(stored))
 }
 
 fn is_on_shelf(app: &App, stored: &Stored) -> bool {

@@ -108,8 +108,8 @@ pub async fn start(ctx: Context, settings: ImageSection) -> Result<Running, Serv
     let app = App::open(ctx, settings).await?;
     let client = tls.client()?;
     let running = Running { app: Arc::clone(&app), blobs: blobs.address, uploads: uploads.address };
-    https::serve(&app, "blobs", blobs, https::blobs::routes(&app), tls.mutual()?);
-    https::serve(&app, "uploads", uploads, https::uploads::routes(&app), tls.one_sided()?);
+    https::serve(&app, "blobs", blobs, https::blobs::routes(&app), tls.mutual()?, 0);
+    https::serve(&app, "uploads", uploads, https::uploads::routes(&app), tls.one_sided()?, https::uploads::READ_AHEAD);
     imports::begin(&app);
     saves::begin(&app);
     copies::begin(&app, client);

@@ -14,7 +14,7 @@ use watari_model::{ImageName, image::Image};
 
 use crate::{
     digest::{self, Digest},
-    store::UploadId,
+    store::{Prefix, UploadId},
 };
 
 /// One upload.
@@ -28,6 +28,7 @@ pub struct Session {
     token: Mutex<Digest>,
     turn: Arc<tokio::sync::Mutex<()>>,
     sender: Mutex<CancellationToken>,
+    prefix: Mutex<Option<Prefix>>,
 }
 
 /// The right to write an upload's file. A newer sender asks for it by cancelling.
@@ -70,6 +71,7 @@ impl Uploads {
                 token: Mutex::new(known),
                 turn: Arc::default(),
                 sender: Mutex::default(),
+                prefix: Mutex::default(),
             };
             open.insert(id.clone(), Arc::new(session));
         }
@@ -83,6 +85,11 @@ impl Uploads {
         let session = lock(&self.open).get(id).cloned()?;
         let known = lock(&session.token).clone();
         (known == digest::of(token.as_bytes())).then_some(session)
+    }
+
+    /// How far an upload's file is digested, as far as that is known. It is given once.
+    pub fn digested(&self, id: &UploadId) -> Option<Prefix> {
+        lock(&self.open).get(id)?.take_prefix()
     }
 
     /// Ends an upload: its sender is cut off and its token void.
@@ -111,6 +118,16 @@ impl Session {
         std::mem::replace(&mut *lock(&self.sender), mine.clone()).cancel();
         let guard = Arc::clone(&self.turn).lock_owned().await;
         Turn { overtaken: mine, _guard: guard }
+    }
+
+    /// How far the file is digested. It is given once: whoever has it may add to the file.
+    pub(crate) fn take_prefix(&self) -> Option<Prefix> {
+        lock(&self.prefix).take()
+    }
+
+    /// Notes how far the file is digested, for the next sender or for the check.
+    pub(crate) fn keep_prefix(&self, prefix: Option<Prefix>) {
+        *lock(&self.prefix) = prefix;
     }
 }
 

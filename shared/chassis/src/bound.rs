@@ -10,7 +10,7 @@ use std::{
 
 use axum_server::accept::Accept;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
@@ -20,13 +20,23 @@ const UNHEARD_MS: u32 = 60_000;
 
 /// Hands out places for connections.
 #[derive(Clone, Debug)]
-pub struct Bounded(Arc<Semaphore>);
+pub struct Bounded {
+    places: Arc<Semaphore>,
+    read_ahead: usize,
+}
 
 impl Bounded {
     /// At most so many connections.
     #[must_use]
     pub fn new(connections: usize) -> Self {
-        Self(Arc::new(Semaphore::new(connections)))
+        Self { places: Arc::new(Semaphore::new(connections)), read_ahead: 0 }
+    }
+
+    /// The same, and of each connection so many bytes are read at once, which it keeps room for. For those over which much
+    /// comes by TLS: rustls asks for 4 KiB at a time, which would be a call of the system each.
+    #[must_use]
+    pub fn reading_ahead(self, bytes: usize) -> Self {
+        Self { read_ahead: bytes, ..self }
     }
 }
 
@@ -36,13 +46,15 @@ impl<S> Accept<TcpStream, S> for Bounded {
     type Future = Ready<io::Result<(Placed, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let place = Arc::clone(&self.0).try_acquire_owned();
+        let place = Arc::clone(&self.places).try_acquire_owned();
         ready(match place {
             Ok(place) => {
                 // Answers to small requests shall not wait for more to say.
                 let _ = stream.set_nodelay(true);
                 // A peer that takes nothing for so long is gone, and so is its place.
                 let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
+                // Without room it hands on whatever it is asked for.
+                let stream = BufReader::with_capacity(self.read_ahead, stream);
                 Ok((Placed { stream, _place: place }, service))
             }
             Err(_) => {
@@ -56,7 +68,7 @@ impl<S> Accept<TcpStream, S> for Bounded {
 /// A connection that holds its place until it ends.
 #[derive(Debug)]
 pub struct Placed {
-    stream: TcpStream,
+    stream: BufReader<TcpStream>,
     _place: OwnedSemaphorePermit,
 }
 

@@ -43,6 +43,9 @@ pub struct Ticket {
     pub token: String,
     /// How many bytes have arrived.
     pub offset: u64,
+    /// Whether a body of frames is understood there, which tell of the file's holes instead of sending them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub framed: bool,
 }
 
 /// Save a server's disk as an image. The server goes on meanwhile, running or not.

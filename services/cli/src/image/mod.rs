@@ -2,6 +2,7 @@
 
 mod about;
 mod import;
+mod pieces;
 mod pipe;
 mod ready;
 mod sender;

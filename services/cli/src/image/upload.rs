@@ -2,19 +2,15 @@
 
 use std::{fs::File, io, path::Path, time::Duration};
 
-use bytes::Bytes;
-use futures_util::stream;
-use reqwest::Body;
 use tokio::{
-    io::{AsyncReadExt, AsyncSeekExt},
     sync::watch,
     time::{Instant, interval, sleep},
 };
-use watari_chassis::sparse::{Extent, MIN_HOLE, extents};
+use watari_chassis::sparse::{Extent, extents};
 use watari_contracts::image::{ImageView, ImportImage, Ticket};
 
 use super::{
-    import::CHUNK,
+    pieces::{Far, Piece, Stretch, body, framed},
     sender::{PATIENCE, PAUSE, Sender, Sent},
 };
 use crate::{
@@ -35,37 +31,6 @@ pub(super) struct Upload<'a> {
     pub(super) file: &'a Path,
 }
 
-/// What one request tells of the file: zeros, and the bytes that follow them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
-    skip: u64,
-    length: u64,
-}
-
-impl Piece {
-    /// What follows `at` in a file of `size` bytes with these data.
-    fn at(data: &[Extent], at: u64, size: u64) -> Self {
-        let next = data.iter().find(|extent| extent.end() > at);
-        let (begin, end) = next.map_or((size, size), |extent| (extent.offset.max(at), extent.end()));
-        let skip = begin.saturating_sub(at);
-        // What is left of a hole may be too short for a request.
-        if skip < MIN_HOLE {
-            Self { skip: 0, length: end.saturating_sub(at) }
-        } else {
-            Self { skip, length: end - begin }
-        }
-    }
-}
-
-/// How far an attempt is.
-#[derive(Clone, Copy, Debug)]
-struct Far {
-    /// Up to here the file has been sent or skipped.
-    at: u64,
-    /// So much of it was sent.
-    sent: u64,
-}
-
 impl Upload<'_> {
     /// Announces the file and sends it, resuming until all is there or nothing gets through.
     ///
@@ -74,7 +39,7 @@ impl Upload<'_> {
     pub(super) async fn send(&self, progress: &mut Progress) -> Result<ImageView, Failure> {
         let sender = Sender::new(self.ctx)?;
         let size = self.size;
-        let data = File::open(self.file).and_then(|file| extents(&file, size)).map_err(|e| self.unusable(&e))?;
+        let data = extents(&self.open()?, size).map_err(|e| self.unusable(&e))?;
         let (mut reached, mut since, mut broke) = (0, Instant::now(), None);
         loop {
             let ticket: Ticket = self.ctx.session.ask(self.announcement).await?;
@@ -132,11 +97,29 @@ impl Upload<'_> {
         }
     }
 
+    /// Sends all that is missing in one request, where frames are understood.
+    async fn pieces(
+        &self,
+        sender: &Sender,
+        url: &str,
+        ticket: &Ticket,
+        data: &[Extent],
+        far: watch::Sender<Far>,
+    ) -> Result<Sent, Failure> {
+        if !ticket.framed {
+            return self.piecemeal(sender, url, ticket, data, far).await;
+        }
+        let stretches = framed(data, ticket.offset, self.size);
+        let length: u64 = stretches.iter().map(Stretch::size).sum();
+        let place = format!("{url}?offset={}&framed=true", ticket.offset);
+        sender.put(place, &ticket.token, length, body(self.open()?, stretches, far)).await
+    }
+
     /// Sends piece after piece until the front end has all of the file, or something is in the way.
     ///
     /// The first skip goes without bytes after it: a front end of before there were skips takes no notice of one, and
     /// would put them in its place. Such a one is sent every byte.
-    async fn pieces(
+    async fn piecemeal(
         &self,
         sender: &Sender,
         url: &str,
@@ -149,9 +132,9 @@ impl Upload<'_> {
         loop {
             let Piece { skip, length } = Piece::at(data, at, self.size);
             let length = if skip == 0 || skips_known { length } else { 0 };
-            let body = self.body(at + skip, length, far.clone()).await?;
+            let stretch = Stretch::plain(at + skip, length);
             let place = format!("{url}?offset={at}&skip={skip}");
-            let sent = sender.put(place, &ticket.token, length, body).await?;
+            let sent = sender.put(place, &ticket.token, length, body(self.open()?, vec![stretch], far.clone())).await?;
             let Sent::Taken(arrived) = sent else { return Ok(sent) };
             if skip > 0 && arrived < at + skip {
                 data = &whole;
@@ -166,6 +149,10 @@ impl Upload<'_> {
         }
     }
 
+    fn open(&self) -> Result<File, Fault> {
+        File::open(self.file).map_err(|e| self.unusable(&e))
+    }
+
     fn show(&self, progress: &mut Progress, data: &[Extent], far: Far, began: Instant) {
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = far.sent.saturating_mul(1000) / millis;
@@ -178,60 +165,5 @@ impl Upload<'_> {
 
     fn unusable(&self, error: &io::Error) -> Fault {
         Fault::UploadFile { path: self.file.display().to_string(), detail: error.to_string() }
-    }
-
-    /// So many of the file's bytes from `offset` on; `far` says how far they have been handed over.
-    async fn body(&self, offset: u64, length: u64, far: watch::Sender<Far>) -> Result<Body, Failure> {
-        if length == 0 {
-            return Ok(Bytes::new().into());
-        }
-        far.send_modify(|far| far.at = offset);
-        let mut file = tokio::fs::File::open(self.file).await.map_err(|e| self.unusable(&e))?;
-        file.seek(io::SeekFrom::Start(offset)).await.map_err(|e| self.unusable(&e))?;
-        let bytes = stream::try_unfold((file, far, length), |(mut file, far, left)| async move {
-            if left == 0 {
-                return Ok::<_, io::Error>(None);
-            }
-            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let mut chunk = vec![0; want];
-            let n = file.read(&mut chunk).await?;
-            if n == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
-            }
-            chunk.truncate(n);
-            far.send_modify(|far| {
-                far.at += n as u64;
-                far.sent += n as u64;
-            });
-            Ok(Some((Bytes::from(chunk), (file, far, left - n as u64))))
-        });
-        Ok(Body::wrap_stream(bytes))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn a_request_tells_of_a_hole_and_what_follows_it() {
-        let extent = |offset: u64, length: u64| Extent { offset: offset * MIB, length: length * MIB };
-        let data = [extent(2, 1), extent(5, 2)];
-        let of = |at: u64| {
-            let Piece { skip, length } = Piece::at(&data, at, 9 * MIB);
-            (skip, length)
-        };
-        assert_eq!(of(0), (2 * MIB, MIB));
-        assert_eq!(of(2 * MIB), (0, MIB));
-        assert_eq!(of(3 * MIB - 1), (0, 1));
-        assert_eq!(of(3 * MIB + 7), (2 * MIB - 7, 2 * MIB), "it may have broken within a hole");
-        assert_eq!(of(4 * MIB + 1), (0, 3 * MIB - 1), "what is left of this one goes as bytes");
-        assert_eq!(of(7 * MIB), (2 * MIB, 0));
-        assert_eq!(of(9 * MIB - 1), (0, 1));
-        assert_eq!(of(9 * MIB), (0, 0), "all has arrived, and nobody has said so");
-        assert_eq!(Piece::at(&[], 0, MIB), Piece { skip: MIB, length: 0 });
-        assert_eq!(Piece::at(&[], 0, MIB - 1), Piece { skip: 0, length: MIB - 1 });
     }
 }

@@ -20,6 +20,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use serde_json::{Value, json};
+use watari_contracts::upload::Frame;
 use watari_model::Refusal;
 
 /// What the front end does with each connection in turn.
@@ -43,6 +44,8 @@ struct Taken {
     file: Vec<u8>,
     /// Offset, skip and length of each request.
     puts: Vec<[usize; 3]>,
+    /// Whether it understands frames.
+    framed: bool,
 }
 
 type Arrived = Arc<Mutex<Taken>>;
@@ -81,12 +84,13 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arriv
     let head = String::from_utf8(head).unwrap().to_lowercase();
     assert!(head.contains("authorization: bearer ticket"), "{head}");
     let [offset, skip, length] = ["offset=", "skip=", "content-length: "].map(|mark| {
-        let number: String = head.split(mark).nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
-        number.parse::<usize>().unwrap()
+        let number = head.split(mark).nth(1).unwrap_or("0");
+        number.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>().unwrap()
     });
     {
         let mut arrived = arrived.lock().unwrap();
         assert_eq!(offset, arrived.file.len(), "it does not go on where it broke");
+        assert_eq!(head.contains("framed=true"), arrived.framed);
         arrived.puts.push([offset, skip, length]);
         // Whoever is refused has sent nothing that counts.
         if matches!(mood, Mood::Take | Mood::BreakAfter(_)) {
@@ -120,7 +124,19 @@ fn serve(mut stream: StreamOwned<ServerConnection, TcpStream>, mood: Mood, arriv
 fn take(stream: &mut impl Read, bytes: usize, arrived: &Arrived) {
     let mut body = vec![0; bytes];
     stream.read_exact(&mut body).unwrap();
-    arrived.lock().unwrap().file.extend(body);
+    let mut arrived = arrived.lock().unwrap();
+    if arrived.framed { unframe(&body, &mut arrived.file) } else { arrived.file.extend(body) }
+}
+
+/// What frames tell, as far as they have come.
+fn unframe(mut body: &[u8], file: &mut Vec<u8>) {
+    while let Some((head, rest)) = body.split_first_chunk() {
+        let Frame { zeros, length } = Frame::from_bytes(*head);
+        file.resize(file.len() + usize::try_from(zeros).unwrap(), 0);
+        let (bytes, rest) = rest.split_at(usize::try_from(length).unwrap().min(rest.len()));
+        file.extend(bytes);
+        body = rest;
+    }
 }
 
 /// The image service: tickets for the front end at `port`, and an image that is ready once looked at.
@@ -133,10 +149,11 @@ fn image_service(cloud: &Cloud, port: u16, size: usize, arrived: &Arrived) -> St
         if subject.ends_with("get") {
             return Reply(image);
         }
-        let offset = arrived.lock().unwrap().file.len();
+        let arrived = arrived.lock().unwrap();
+        let (offset, framed) = (arrived.file.len(), arrived.framed);
         image["state"] = "importing".into();
         let url = (offset < size).then(|| format!("https://127.0.0.1:{port}/v1/uploads/1"));
-        Reply(json!({"image": image, "url": url, "token": "ticket", "offset": offset}))
+        Reply(json!({"image": image, "url": url, "token": "ticket", "offset": offset, "framed": framed}))
     })
 }
 
@@ -164,9 +181,14 @@ fn sparse(cloud: &Cloud, mib: usize, full: &[usize]) -> (String, Vec<u8>) {
 }
 
 /// What a front end of these moods gets of a file, of which it has so much already.
-fn puts(cloud: &Cloud, (path, bytes): &(String, Vec<u8>), has: usize, moods: Vec<Mood>) -> Vec<[usize; 3]> {
-    let arrived = Arrived::default();
-    arrived.lock().unwrap().file = bytes[..has].to_vec();
+fn puts(cloud: &Cloud, disk: &(String, Vec<u8>), has: usize, moods: Vec<Mood>) -> Vec<[usize; 3]> {
+    let file = disk.1[..has].to_vec();
+    given(cloud, disk, Taken { file, ..Taken::default() }, moods)
+}
+
+/// The same of one that has and understands this.
+fn given(cloud: &Cloud, (path, bytes): &(String, Vec<u8>), taken: Taken, moods: Vec<Mood>) -> Vec<[usize; 3]> {
+    let arrived = Arc::new(Mutex::new(taken));
     let port = front_end(&cloud.files, moods, &arrived);
     let _stub = image_service(cloud, port, bytes.len(), &arrived);
     let ran = cloud.run(&["image", "import", path, "--name", "mini", "--wait", "-o", "json"]);
@@ -182,6 +204,18 @@ fn holes_are_not_sent_and_the_first_goes_alone() {
     let disk = sparse(&cloud, 13, &[0, 4, 8]);
     let sent = [[0, 0, MIB], [MIB, 3 * MIB, 0], [4 * MIB, 0, MIB], [5 * MIB, 3 * MIB, MIB], [9 * MIB, 4 * MIB, 0]];
     assert_eq!(puts(&cloud, &disk, 0, vec![Mood::Take; 5]), sent);
+}
+
+#[test]
+fn where_frames_are_understood_all_holes_and_what_is_between_are_one_request_and_one_more_where_that_breaks() {
+    let cloud = Cloud::start();
+    let disk = sparse(&cloud, 13, &[0, 4, 8]);
+    let knows = || Taken { framed: true, ..Taken::default() };
+    assert_eq!(given(&cloud, &disk, knows(), vec![Mood::Take]), [[0, 0, 3 * MIB + 4 * 16]]);
+    // It breaks within the second frame's bytes, and then within the last frame itself.
+    let moods = vec![Mood::BreakAfter(16 + MIB + 16 + 7), Mood::BreakAfter(16 + MIB - 7 + 16 + MIB + 3), Mood::Take];
+    let sent = [[0, 0, 3 * MIB + 4 * 16], [4 * MIB + 7, 0, 2 * MIB - 7 + 3 * 16], [9 * MIB, 0, 16]];
+    assert_eq!(given(&cloud, &disk, knows(), moods), sent);
 }
 
 #[test]

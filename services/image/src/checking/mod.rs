@@ -8,7 +8,7 @@
 //!                              └──VMDK, VHDX, VDI──▶ qemu-img check, convert ──▶ stored as qcow2
 //! ```
 //!
-//! Every arrow may end in a refusal, by name. qemu-img runs under limits (`qemu`).
+//! Every arrow may end in a refusal, by name. qemu-img runs under limits (`qemu`), while what is to be stored is digested.
 
 mod qemu;
 mod unpack;
@@ -20,6 +20,7 @@ use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,7 @@ use crate::{
     digest::Digest,
     header::{self, Found, Kind, Packing},
     settings::Limits,
-    store::{self, Partial, Store, StoreError, UploadId},
+    store::{self, Partial, Prefix, Store, StoreError, UploadId},
 };
 use qemu::{Checked, Converted};
 
@@ -82,6 +83,8 @@ pub struct Candidate<'a> {
     pub upload: &'a UploadId,
     /// What was said of it.
     pub announced: &'a Announced,
+    /// How far it was digested as it came.
+    pub prefix: Prefix,
 }
 
 /// A sound file, which may be another than the one that arrived.
@@ -99,6 +102,10 @@ struct Opened {
     path: PathBuf,
     file: Arc<File>,
     size: u64,
+    /// How far it was digested as it grew.
+    prefix: Prefix,
+    /// Its digest, once that is known.
+    digest: Option<Digest>,
 }
 
 impl Checker {
@@ -116,25 +123,23 @@ impl Checker {
     /// [`CheckError`].
     pub async fn check(&self, candidate: &Candidate<'_>, stop: &CancellationToken) -> Result<Sound, CheckError> {
         self.clear(candidate.upload)?;
-        let Candidate { image, announced, .. } = *candidate;
-        let arrived = Opened::at(self.store.upload(candidate.upload))?;
+        let Candidate { image, announced, .. } = candidate;
+        let mut arrived = Opened::at(self.store.upload(candidate.upload), candidate.prefix.clone())?;
         if let Some(size) = announced.size_bytes.filter(|size| arrived.size != *size) {
             let detail = format!("it has {} bytes, but {size} were announced", arrived.size);
             return Err(Refusal::ImageRefused { image: image.to_string(), detail }.into());
         }
-        let mut digest = None;
         if let Some(expected) = &announced.sha256 {
-            let found = digested(&arrived.path, &arrived.file, stop).await?;
+            let found = arrived.digested(stop).await?;
             if found.as_ref() != expected {
                 let (expected, found) = (expected.clone(), found.to_string());
                 return Err(Refusal::DigestMismatch { image: image.to_string(), expected, found }.into());
             }
-            digest = Some(found);
+            arrived.digest = Some(found);
         }
         let (plain, found) = match self.inspect(image, &arrived)? {
             Ok(found) => (arrived, found),
             Err(packing) => {
-                digest = None;
                 let plain = self.unpacked(candidate, packing, &arrived, stop).await?;
                 let found = self.inspect(image, &plain)?.map_err(|packing| {
                     let twice = header::Fault::Packed(packing);
@@ -144,17 +149,20 @@ impl Checker {
             }
         };
         match found.kind {
-            Kind::Raw => self.stored(plain, Format::Raw, found, digest, stop).await,
+            Kind::Raw => {
+                let digest = plain.digested(stop).await?;
+                Ok(plain.stored(Format::Raw, found, digest))
+            }
             Kind::Qcow2 => {
-                self.sound(image, found, &plain, stop).await?;
-                self.stored(plain, Format::Qcow2, found, digest, stop).await
+                let digest = self.sound_digest(image, found, &plain, stop).await?;
+                Ok(plain.stored(Format::Qcow2, found, digest))
             }
             Kind::Vmdk | Kind::Vhdx | Kind::Vdi => {
                 self.sound(image, found, &plain, stop).await?;
                 let converted = self.converted(candidate, found, &plain, stop).await?;
                 let result = Found { kind: Kind::Qcow2, ..found };
-                self.sound(image, result, &converted, stop).await?;
-                self.stored(converted, Format::Qcow2, result, None, stop).await
+                let digest = self.sound_digest(image, result, &converted, stop).await?;
+                Ok(converted.stored(Format::Qcow2, result, digest))
             }
         }
     }
@@ -199,13 +207,14 @@ impl Checker {
         let (target, source, store, stop) = (path.clone(), packed.file.try_clone(), self.store.clone(), stop.clone());
         let source = source.map_err(|source| StoreError { act: "open", path: packed.path.clone(), source })?;
         let unpacking = tokio::task::spawn_blocking(move || {
-            let mut target = Partial::open(&target).map_err(unpack::Fault::Store)?;
-            unpack::unpack(packing, source, &mut target, &store, &bounds, &stop)
+            let mut target = Partial::open(&target).map_err(unpack::Fault::Store)?.digested(None);
+            unpack::unpack(packing, source, &mut target, &store, &bounds, &stop)?;
+            Ok::<_, unpack::Fault>(target.prefix().unwrap_or_default())
         });
         let image = candidate.image.to_string();
         let word = packing.word();
         let refusal = match unpacking.await {
-            Ok(Ok(())) => return Ok(Opened::at(path)?),
+            Ok(Ok(prefix)) => return Ok(Opened::at(path, prefix)?),
             Ok(Err(unpack::Fault::Store(error))) => return Err(error.into()),
             Ok(Err(unpack::Fault::Interrupted)) => return Err(CheckError::Interrupted),
             Ok(Err(unpack::Fault::Truncated)) => {
@@ -240,7 +249,9 @@ impl Checker {
         stop: &CancellationToken,
     ) -> Result<(), CheckError> {
         let image = image.to_string();
-        match self.sandbox.check(found.kind, &file.file, stop).await? {
+        let check = self.sandbox.check(found.kind, &file.file, stop);
+        let (checked, seen) = tokio::join!(check, self.sandbox.virtual_size(found.kind, &file.file, stop));
+        match checked? {
             Checked::Sound => {}
             Checked::Truncated => {
                 let detail = "its tables speak of data beyond its end".to_owned();
@@ -252,12 +263,26 @@ impl Checker {
             Checked::Corrupt(detail) => return Err(Refusal::ImageCorrupt { image, detail }.into()),
             Checked::TooCostly(detail) => return Err(Refusal::ImageTooCostly { image, detail }.into()),
         }
-        let seen = self.sandbox.virtual_size(found.kind, &file.file, stop).await?;
-        if seen != Some(found.virtual_size_bytes) {
+        if seen? != Some(found.virtual_size_bytes) {
             let detail = "QEMU reads another disk size out of it than its header says".to_owned();
             return Err(Refusal::ImageCorrupt { image, detail }.into());
         }
         Ok(())
+    }
+
+    /// The digest of a file that QEMU finds sound. It is computed meanwhile.
+    async fn sound_digest(
+        &self,
+        image: &ImageName,
+        found: Found,
+        file: &Opened,
+        stop: &CancellationToken,
+    ) -> Result<Digest, CheckError> {
+        // Of one that is not sound nobody wants the digest any more.
+        let unwanted = stop.child_token();
+        let _ends = unwanted.clone().drop_guard();
+        let ((), digest) = tokio::try_join!(self.sound(image, found, file, stop), file.digested(&unwanted))?;
+        Ok(digest)
     }
 
     /// Makes a qcow2 of a file; the result is read-only.
@@ -275,7 +300,7 @@ impl Checker {
         let most_bytes = free.min(self.limits.max_image_bytes());
         let image = candidate.image.to_string();
         let refusal = match self.sandbox.convert(found.kind, &file.file, &target, most_bytes, stop).await? {
-            Converted::Whole => return Ok(Opened::at(path)?),
+            Converted::Whole => return Ok(Opened::at(path, Prefix::default())?),
             Converted::Refused(detail) => Refusal::ImageCorrupt { image, detail },
             Converted::TooCostly(detail) => Refusal::ImageTooCostly { image, detail },
             Converted::NoRoom => Refusal::ImageNoRoom {
@@ -285,23 +310,6 @@ impl Checker {
         };
         Err(refusal.into())
     }
-
-    async fn stored(
-        &self,
-        file: Opened,
-        format: Format,
-        found: Found,
-        digest: Option<Digest>,
-        stop: &CancellationToken,
-    ) -> Result<Sound, CheckError> {
-        let digest = match digest {
-            Some(digest) => digest,
-            None => digested(&file.path, &file.file, stop).await?,
-        };
-        let virtual_size_bytes = found.virtual_size_bytes;
-        let stored = Stored { sha256: digest.into(), format, size_bytes: file.size, virtual_size_bytes };
-        Ok(Sound { stored, path: file.path })
-    }
 }
 
 const UNPACKED: &str = "unpacked";
@@ -309,7 +317,7 @@ const CONVERTED: &str = "qcow2";
 
 impl Opened {
     /// Opens a file and makes it readable for all and writable for nobody.
-    fn at(path: PathBuf) -> Result<Self, StoreError> {
+    fn at(path: PathBuf, prefix: Prefix) -> Result<Self, StoreError> {
         let opened = || -> io::Result<(File, u64)> {
             let file = File::open(&path)?;
             file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
@@ -317,16 +325,35 @@ impl Opened {
             Ok((file, size))
         };
         match opened() {
-            Ok((file, size)) => Ok(Self { path, file: Arc::new(file), size }),
+            Ok((file, size)) => Ok(Self { path, file: Arc::new(file), size, prefix, digest: None }),
             Err(source) => Err(StoreError { act: "open", path, source }),
         }
     }
+
+    async fn digested(&self, stop: &CancellationToken) -> Result<Digest, CheckError> {
+        match &self.digest {
+            Some(digest) => Ok(digest.clone()),
+            None => digested(&self.path, &self.file, self.prefix.clone(), stop).await,
+        }
+    }
+
+    fn stored(self, format: Format, found: Found, digest: Digest) -> Sound {
+        let virtual_size_bytes = found.virtual_size_bytes;
+        let stored = Stored { sha256: digest.into(), format, size_bytes: self.size, virtual_size_bytes };
+        Sound { stored, path: self.path }
+    }
 }
 
-/// The digest of a file, computed beside the runtime.
-pub(crate) async fn digested(path: &Path, file: &Arc<File>, stop: &CancellationToken) -> Result<Digest, CheckError> {
-    let (file, stop) = (Arc::clone(file), stop.clone());
-    let digest = tokio::task::spawn_blocking(move || store::digest(&file, &stop)).await;
+/// The digest of a file of which the beginning may be known, computed beside the runtime.
+pub(crate) async fn digested(
+    path: &Path,
+    file: &Arc<File>,
+    known: Prefix,
+    stop: &CancellationToken,
+) -> Result<Digest, CheckError> {
+    let (file, stop, began) = (Arc::clone(file), stop.clone(), Instant::now());
+    let digest = tokio::task::spawn_blocking(move || store::digest(&file, known, &stop)).await;
+    tracing::debug!(path = %path.display(), took_ms = began.elapsed().as_millis(), "a file was digested");
     match digest {
         Ok(Ok(Some(digest))) => Ok(digest),
         Ok(Err(source)) => Err(StoreError { act: "read", path: path.to_owned(), source }.into()),

@@ -5,7 +5,12 @@
 //! (`json:`, `nbd:` and the like), and no other file need be reachable. When it converts, the file to
 //! be written is one as well (`/proc/self/fd/1`).
 
-use std::{ffi::OsString, fs::File, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::File,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -157,7 +162,9 @@ impl Sandbox {
             cpu_seconds: self.cpu_seconds,
             timeout: self.timeout,
         };
+        let began = Instant::now();
         let ended = self.inner.run(run, stop).await;
+        tracing::debug!(verb = ?arguments.first(), took_ms = began.elapsed().as_millis(), "qemu-img was run");
         match ended.map_err(|not_run| CheckError::Program { program: not_run.program, detail: not_run.detail })? {
             Ended::Ran(ran) => Ok(Some(Ran { complaint: readable(&ran.complaint), ..ran })),
             Ended::TooLong => Ok(None),

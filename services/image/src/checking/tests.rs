@@ -36,7 +36,7 @@ impl Bench {
         let image = "mini".parse().unwrap();
         let upload = UploadId::of(&image, "r");
         fs::copy(path, self.store.upload(&upload)).unwrap();
-        let candidate = Candidate { image: &image, upload: &upload, announced };
+        let candidate = Candidate { image: &image, upload: &upload, announced, prefix: Prefix::default() };
         let judged = self.checker.check(&candidate, &CancellationToken::new()).await;
         fs::remove_file(self.store.upload(&upload)).unwrap();
         judged

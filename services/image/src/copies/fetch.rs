@@ -21,7 +21,7 @@ use crate::{
     objects::{Objects, ObjectsError},
     pace::Pace,
     plan::digest_of,
-    store::{Extent, Partial, StoreError, remove},
+    store::{Extent, Partial, Prefix, StoreError, remove},
 };
 
 /// Bytes are collected to pieces of this size before they are written.
@@ -260,7 +260,7 @@ impl Fetcher {
             move |source| StoreError { act, path, source }
         };
         let file = Arc::new(File::open(&path).map_err(fault("open"))?);
-        let found = match digested(&path, &file, &self.app.ctx.shutdown).await {
+        let found = match digested(&path, &file, Prefix::default(), &self.app.ctx.shutdown).await {
             Err(CheckError::Interrupted) => return Err(FetchError::Stopped),
             found => found?,
         };

@@ -19,7 +19,7 @@ use crate::{
     digest::Digest,
     objects::ObjectsError,
     plan::copies::Action,
-    store::Partial,
+    store::{Partial, Prefix},
 };
 
 /// The pause after a first failure, doubled up to the longest.
@@ -247,7 +247,7 @@ impl Jobs {
                 return false;
             }
         };
-        let done = match digested(&path, &file, &app.ctx.shutdown).await {
+        let done = match digested(&path, &file, Prefix::default(), &app.ctx.shutdown).await {
             Ok(found) if found == *digest => app.shelf.trust(digest, &meta),
             Ok(found) => {
                 app.metrics.damaged.inc();

@@ -11,13 +11,20 @@
 //! | --- | --- |
 //! | `HEAD url`, `Authorization: Bearer TOKEN` | 200, header `Upload-Offset: N`: how many bytes have arrived |
 //! | `PUT url?offset=N`, the same header, the file's bytes from N on as the body | 200 `{"offset","size_bytes","state"}` |
+//! | `PUT url?offset=N&framed=true`, the same header, frames as the body, if the ticket says `framed` | the same |
 //! | `PUT url?offset=N&skip=M`, the same header, the bytes from N + M on as the body, if any | the same: the M bytes from N on are zeros, and are not sent |
 //!
-//! A skip counts as bytes do: against the announced size, and against every bound of a file without one.
+//! A frame is two numbers of eight bytes each, the most significant first, M and L, and then L bytes of the file: before
+//! them come M zeros, which are not sent. So a file with many holes is one request. What a request with a broken frame has
+//! sent up to there is kept.
 //!
-//! A front end of before there was `skip` takes no notice of it, and would put the body in the place of the zeros. So a
-//! client sends the first skip with a ticket without a body, and looks at `Upload-Offset`: if that has not moved by M, it
-//! sends the zeros. If it has, later skips may bring bodies: a ticket is good for one process, and another says 401.
+//! A skip, also one of a frame, counts as bytes do: against the announced size, and against every bound of a file without
+//! one.
+//!
+//! A front end whose tickets do not say `framed` may be of before there was `skip`. Such a one takes no notice of it, and
+//! would put the body in the place of the zeros. So a client sends the first skip with a ticket without a body, and looks
+//! at `Upload-Offset`: if that has not moved by M, it sends the zeros. If it has, later skips may bring bodies: a ticket is
+//! good for one process, and another says 401.
 //!
 //! A file that was announced without a size ends with `PUT url?offset=N&last=true`, whose body may be
 //! empty. Any number of `PUT`s may follow each other, each with as many bytes as the client likes; what a
@@ -91,8 +98,15 @@ pub fn listen(address: SocketAddr) -> Result<Listener, ServiceError> {
 }
 
 /// Serves until the process is told to stop; then requests in hand have most of the time that
-/// draining may take.
-pub fn serve(app: &Arc<App>, name: &'static str, listener: Listener, routes: Router, tls: Arc<ServerConfig>) {
+/// draining may take. Of each connection up to `read_ahead` bytes are read at once.
+pub fn serve(
+    app: &Arc<App>,
+    name: &'static str,
+    listener: Listener,
+    routes: Router,
+    tls: Arc<ServerConfig>,
+    read_ahead: usize,
+) {
     let handle = Handle::new();
     let (stopping, shutdown) = (handle.clone(), app.ctx.shutdown.clone());
     let drain = Duration::from_secs(app.ctx.limits.drain_seconds.saturating_sub(1).max(1));
@@ -103,7 +117,8 @@ pub fn serve(app: &Arc<App>, name: &'static str, listener: Listener, routes: Rou
             shutdown.cancelled().await;
             stopping.graceful_shutdown(Some(drain));
         });
-        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(Bounded::new(connections));
+        let bounded = Bounded::new(connections).reading_ahead(read_ahead);
+        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(bounded);
         let served = match axum_server::from_tcp(listener.listener) {
             Ok(server) => {
                 let mut server = server.acceptor(acceptor);

@@ -102,11 +102,12 @@ fn ticket(app: &App, image: &Image) -> Result<Ticket, Refusal> {
     let view = view_of(app, image);
     if image.state != State::Importing || announced.url.is_some() {
         let offset = view.arrived_bytes.or(announced.size_bytes).unwrap_or(0);
-        return Ok(Ticket { image: view, url: None, token: String::new(), offset });
+        return Ok(Ticket { image: view, url: None, token: String::new(), offset, framed: false });
     }
     let id = UploadId::for_image(image);
     let offset = Partial::length_at(&app.store.upload(&id)).map_err(|e| Refusal::Internal { detail: e.to_string() })?;
     let token =
         app.uploads.open(&id, image).ok_or_else(|| Refusal::Internal { detail: "no random numbers".to_owned() })?;
-    Ok(Ticket { image: view, url: Some(app.upload_url(&id)), token, offset: offset.unwrap_or(0) })
+    let url = Some(app.upload_url(&id));
+    Ok(Ticket { image: view, url, token, offset: offset.unwrap_or(0), framed: true })
 }

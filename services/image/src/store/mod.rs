@@ -16,6 +16,7 @@
 //! go through `spawn_blocking`.
 
 mod partial;
+mod prefix;
 mod shelf;
 mod sparse;
 
@@ -26,6 +27,7 @@ use std::{
 };
 
 pub use partial::Partial;
+pub use prefix::Prefix;
 pub use shelf::{Held, Shelf, Trust};
 pub use sparse::digest;
 pub use watari_chassis::sparse::{Extent, extents};

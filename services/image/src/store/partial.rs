@@ -4,16 +4,18 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use super::{StoreError, sparse, with};
+use super::{Prefix, StoreError, sparse, with};
 
 /// One growing file. There must be one writer at a time.
 #[derive(Debug)]
 pub struct Partial {
     path: PathBuf,
-    file: fs::File,
+    file: Arc<fs::File>,
     length: u64,
+    prefix: Option<Prefix>,
 }
 
 impl Partial {
@@ -26,7 +28,21 @@ impl Partial {
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = with("open", path, std::os::unix::fs::OpenOptionsExt::mode(options, 0o600).open(path))?;
         let length = with("measure", path, file.metadata())?.len();
-        Ok(Self { path: path.to_owned(), file, length })
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), length, prefix: None })
+    }
+
+    /// The same, digested as it grows: from its beginning, or from where it was left if `known` is of this file.
+    #[must_use]
+    pub fn digested(mut self, known: Option<Prefix>) -> Self {
+        let known = known.filter(|known| known.length == self.length);
+        self.prefix = known.or_else(|| (self.length == 0).then(Prefix::default));
+        self
+    }
+
+    /// How far it is digested, if it is digested as it grows.
+    #[must_use]
+    pub fn prefix(&self) -> Option<Prefix> {
+        self.prefix.clone()
     }
 
     /// How many bytes have arrived at `path`; none if there is no file.
@@ -60,6 +76,9 @@ impl Partial {
         }
         with("write", &self.path, written)?;
         self.length = end;
+        if let Some(prefix) = &mut self.prefix {
+            prefix.bytes(bytes);
+        }
         Ok(())
     }
 
@@ -70,6 +89,9 @@ impl Partial {
     pub fn skip_to(&mut self, offset: u64) -> Result<(), StoreError> {
         if offset > self.length {
             with("extend", &self.path, self.file.set_len(offset))?;
+            if let Some(prefix) = &mut self.prefix {
+                prefix.zeros(offset - self.length);
+            }
             self.length = offset;
         }
         Ok(())
@@ -82,10 +104,19 @@ impl Partial {
     pub fn sync(&self) -> Result<(), StoreError> {
         with("write through", &self.path, self.file.sync_all())
     }
+
+    /// What writes the bytes that are in the file by then through to the disk, while others are added.
+    pub fn flush(&self) -> impl FnOnce() -> Result<(), StoreError> + Send + 'static + use<> {
+        let (path, file) = (self.path.clone(), Arc::clone(&self.file));
+        move || with("write through", &path, file.sync_data())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use tokio_util::sync::CancellationToken;
     use watari_testkit::TempDir;
 
     use super::*;
@@ -107,5 +138,34 @@ mod tests {
         partial.sync().unwrap();
         let bytes = fs::read(&path).unwrap();
         assert_eq!((bytes.len(), &bytes[..3], &bytes[20_000..]), (20_003, &b"abc"[..], &b"end"[..]));
+    }
+
+    #[test]
+    fn what_was_digested_while_it_came_is_not_read_again_and_what_is_of_another_file_does_not_count() {
+        let dir = TempDir::new();
+        let path = dir.path().join("p");
+        let digest = |known| {
+            let file = fs::File::open(&path).unwrap();
+            sparse::digest(&file, known, &CancellationToken::new()).unwrap().unwrap()
+        };
+        let mut partial = Partial::open(&path).unwrap().digested(None);
+        partial.append(b"abc").unwrap();
+        partial.skip_to(2 << 20).unwrap();
+        let known = partial.prefix();
+        assert!(Partial::open(&path).unwrap().digested(None).prefix().is_none(), "nobody knows its beginning");
+        let mut partial = Partial::open(&path).unwrap().digested(known.clone());
+        // Nobody changes what has come; so it shows that it is not read again.
+        fs::File::options().write(true).open(&path).unwrap().write_all_at(b"x", 0).unwrap();
+        let mut bytes = vec![0; 2 << 20];
+        bytes[..3].copy_from_slice(b"abc");
+        assert_eq!(digest(partial.prefix().unwrap()), crate::digest::of(&bytes));
+        partial.append(b"end").unwrap();
+        bytes.extend(b"end");
+        assert_eq!(digest(partial.prefix().unwrap()), crate::digest::of(&bytes));
+        partial.flush()().unwrap();
+        // One of an earlier moment is of a file of another length, and nothing is believed of it.
+        bytes[0] = b'x';
+        assert_eq!(digest(known.clone().unwrap()), crate::digest::of(&bytes));
+        assert!(Partial::open(&path).unwrap().digested(known).prefix().is_none());
     }
 }

@@ -5,7 +5,8 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 use tokio_util::sync::CancellationToken;
 use watari_chassis::sparse::extents;
 
-use crate::digest::{Digest, Hasher};
+use super::Prefix;
+use crate::digest::Digest;
 
 /// The granularity of holes: what common file systems allocate.
 const BLOCK: usize = 4096;
@@ -42,17 +43,17 @@ pub(super) fn write(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The SHA-256 of a whole file; none when it was cancelled. Its holes are not read: the kernel would fill
-/// its cache with their zeros.
+/// The SHA-256 of a whole file; none when it was cancelled. What is known of its beginning is not read again, unless the
+/// file has another length than when that was found out. Its holes are not read: the kernel would fill its cache with
+/// their zeros.
 ///
 /// # Errors
 /// Those of the file; a file that changes its size meanwhile is one.
-pub fn digest(file: &File, stop: &CancellationToken) -> io::Result<Option<Digest>> {
+pub fn digest(file: &File, known: Prefix, stop: &CancellationToken) -> io::Result<Option<Digest>> {
     let size = file.metadata()?.len();
-    let mut hasher = Hasher::default();
+    let Prefix { mut hasher, mut at, .. } = if known.length == size { known } else { Prefix::default() };
     let (zeros, mut buffer) = (vec![0; PIECE], vec![0; PIECE]);
-    let mut data = extents(file, size)?.into_iter().peekable();
-    let mut at = 0;
+    let mut data = extents(file, size)?.into_iter().skip_while(move |extent| extent.end() <= at).peekable();
     while at < size {
         if stop.is_cancelled() {
             return Ok(None);
@@ -90,6 +91,10 @@ mod tests {
 
     use super::*;
 
+    fn whole(file: &File) -> Digest {
+        digest(file, Prefix::default(), &CancellationToken::new()).unwrap().unwrap()
+    }
+
     #[test]
     fn zeros_take_no_room_and_are_not_sent() {
         let dir = TempDir::new();
@@ -105,7 +110,14 @@ mod tests {
         let found = extents(&file, 8 << 20).unwrap();
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found.iter().map(|e| e.length).sum::<u64>() <= 64 << 10, "{found:?}");
-        assert_eq!(digest(&file, &CancellationToken::new()).unwrap().unwrap(), crate::digest::of(&bytes));
+        assert_eq!(whole(&file), crate::digest::of(&bytes));
+        for known in [0, 3, 1 << 20, (5 << 20) + 7, (5 << 20) + 8, 8 << 20] {
+            let mut prefix = Prefix::default();
+            prefix.bytes(&bytes[..known]);
+            prefix.length = bytes.len() as u64;
+            let digest = digest(&file, prefix, &CancellationToken::new()).unwrap().unwrap();
+            assert_eq!(digest, crate::digest::of(&bytes), "{known}");
+        }
     }
 
     proptest! {
@@ -125,7 +137,7 @@ mod tests {
                 file.set_len(all.len() as u64).unwrap();
             }
             prop_assert!(fs::read(&path).unwrap() == all);
-            prop_assert_eq!(digest(&file, &CancellationToken::new()).unwrap().unwrap(), crate::digest::of(&all));
+            prop_assert_eq!(whole(&file), crate::digest::of(&all));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use crate::harness::*;
-use watari_contracts::image::ImportImage;
+use watari_contracts::{image::ImportImage, upload::Frame};
 use watari_model::image::{Format, State};
 
 const MIB: u64 = 1 << 20;
@@ -88,5 +88,61 @@ async fn a_file_without_a_size_grows_by_zeros_no_further_than_by_bytes() {
         assert_eq!(front.settled(name).await.fault.unwrap().code, "image.endless");
     }
     front.is_tidy(0).await;
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_arrive_byte_for_byte_and_sparse_whatever_breaks_within_one() {
+    let place = Place::new();
+    let (front, client, file) = (place.alone().await, place.operator(), disk());
+    let ticket = front.announce("mini", "r", 8 * MIB, Some(sha256(&file))).await.unwrap();
+    let full = |mib: usize| &file[mib << 20..(mib + 1) << 20];
+    // The second frame says that there is more of it than the body has.
+    let broken = [
+        &Frame { zeros: 0, length: MIB }.to_bytes()[..],
+        full(0),
+        &Frame { zeros: 5 * MIB, length: MIB }.to_bytes(),
+        &full(6)[..7],
+    ];
+    let answer = framed(&client, &ticket, 0, broken.concat()).await;
+    assert_eq!((answer.status().as_u16(), header(&answer, "upload-offset")), (400, (6 * MIB + 7).to_string()));
+    // Of this one not even the beginning is whole, and what follows a frame's zeros may be nothing.
+    let broken = framed(&client, &ticket, 6 * MIB + 7, vec![0; 15]).await;
+    assert_eq!((broken.status().as_u16(), header(&broken, "upload-offset")), (400, (6 * MIB + 7).to_string()));
+    let rest = frames(&client, &ticket, 6 * MIB + 7, &[(0, &full(6)[7..]), (MIB - 1, &[]), (1, &[])]).await;
+    assert_eq!((rest.status().as_u16(), header(&rest, "upload-offset")), (200, (8 * MIB).to_string()));
+    assert_eq!(front.running.app.metrics.received.get(), 2 * MIB);
+    let ready = front.settled("mini").await;
+    assert_eq!((ready.state, ready.format), (State::Ready, Some(Format::Raw)), "{:?}", ready.fault);
+    let blob = front.blob(&sha256(&file));
+    assert!(std::fs::read(&blob).unwrap() == file);
+    assert!(std::fs::metadata(&blob).unwrap().blocks() * 512 < 3 * MIB, "its holes take room");
+    front.is_tidy(1).await;
+    for phase in ["receive", "flush", "check", "shelve", "keep"] {
+        let timed = front.running.app.metrics.import_seconds.with_label_values(&[phase]).get_sample_count();
+        assert_eq!(timed, if phase == "receive" { 3 } else { 1 }, "{phase}");
+    }
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_grow_a_file_no_further_than_was_announced() {
+    let place = Place::new();
+    let (front, client) = (place.alone().await, place.operator());
+    let ticket = front.announce("mini", "r", MIB, None).await.unwrap();
+    assert_eq!(put(&client, &ticket, 0, vec![1; 512]).await.status(), 200);
+    let beyond = |zeros, length| [&Frame { zeros, length }.to_bytes()[..], &[1]].concat();
+    for frames in [(u64::MAX, 0), (MIB - 511, 0), (u64::MAX, u64::MAX)] {
+        let refused = framed(&client, &ticket, 512, beyond(frames.0, frames.1)).await;
+        let (status, offset) = (refused.status(), header(&refused, "upload-offset"));
+        assert_eq!((status.as_u16(), offset.as_str()), (413, "512"), "{frames:?}");
+    }
+    // The zeros fit, and what comes after them does not.
+    let refused = framed(&client, &ticket, 512, beyond(MIB - 512, u64::MAX)).await;
+    assert_eq!((refused.status().as_u16(), header(&refused, "upload-offset")), (413, MIB.to_string()));
+    assert_eq!(framed(&client, &ticket, MIB, Vec::new()).await.status(), 200);
+    let disk = [vec![1; 512], vec![0; (1 << 20) - 512]].concat();
+    let ready = front.settled("mini").await;
+    assert_eq!((ready.state, ready.sha256), (State::Ready, Some(sha256(&disk))), "{:?}", ready.fault);
     front.stop().await;
 }

@@ -1,9 +1,10 @@
 //! Taking uploads; the module above says what clients see.
 
+mod frames;
 mod linger;
 mod taking;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json, Router,
@@ -26,6 +27,9 @@ use crate::{
 };
 use taking::{Cut, Taking};
 
+/// As many bytes of a connection are read at once.
+pub const READ_AHEAD: usize = 64 << 10;
+
 /// The routes of the listener for uploads.
 pub fn routes(app: &Arc<App>) -> Router {
     Router::new()
@@ -42,6 +46,9 @@ struct Place {
     /// How many zeros come before the body, and are not sent.
     #[serde(default)]
     skip: u64,
+    /// Whether the body is of frames.
+    #[serde(default)]
+    framed: bool,
     /// Whether the file ends with this body, if its size was not announced.
     #[serde(default)]
     last: bool,
@@ -134,6 +141,7 @@ async fn take(
         let fault = reply::fault(StatusCode::CONFLICT, "upload.offset", &message, "send from Upload-Offset on");
         return reply::at(partial.length(), fault);
     }
+    let partial = partial.digested(session.take_prefix());
     // A task of its own: if the connection dies, the HTTP server drops what it waits for, but a
     // write in hand must end before the next sender may have the file.
     let receiving =
@@ -146,16 +154,20 @@ async fn take(
 
 /// Takes the body and says how far that went.
 async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, body: Body, place: Place) -> Response {
-    let mut taking = Taking::new(app, session, partial);
-    let cut = taking.all(turn, place.skip, body.into_data_stream()).await;
+    let (mut taking, began) = (Taking::new(app, session, partial), Instant::now());
+    let cut = taking.all(turn, &place, body.into_data_stream()).await;
     // What came before the cut is kept, whatever cut it.
-    let kept = taking.write().await;
-    let Some(partial) = taking.partial.take() else {
+    let kept = taking.end().await;
+    app.metrics.import_phase("receive", began);
+    let Some(partial) = taking.into_file() else {
         return match kept.err().or(cut.err()) {
             Some(Cut::Store(error)) => failed(app, session, &error).await,
             _ => reply::broken(&"an upload's file was lost from sight"),
         };
     };
+    // What could not be written is read again before it is believed.
+    let is_sound = !matches!((&kept, &cut), (Err(Cut::Store(_)), _) | (_, Err(Cut::Store(_))));
+    session.keep_prefix(partial.prefix().filter(|_| is_sound));
     let length = partial.length();
     let fault = |status, code, message, hint| reply::at(length, reply::fault(status, code, message, hint));
     match kept.and(cut) {
@@ -203,13 +215,14 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
 
 /// Everything is here: written through, noted, checked from here on by the loop.
 async fn complete(app: &App, session: &Session, partial: Partial) -> Response {
-    let size = partial.length();
+    let (size, began) = (partial.length(), Instant::now());
     let synced = tokio::task::spawn_blocking(move || partial.sync()).await;
     match synced {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return failed(app, session, &error).await,
         Err(error) => return reply::broken(&error),
     }
+    app.metrics.import_phase("flush", began);
     match imports::arrived(app, &session.image, &session.id, size).await {
         Ok(()) => {
             app.wake_imports.wake();

@@ -1,9 +1,15 @@
-//! One body, from the network to the disk.
+//! One body, from the network to the disk: a piece is collected while the one before is written and digested, and while
+//! what came before that goes through to the disk.
 
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt};
+use tokio::task::{JoinHandle, spawn_blocking};
 use watari_model::Refusal;
 
+use super::{
+    Place,
+    frames::{Frames, Part},
+};
 use crate::{
     admission,
     app::App,
@@ -14,6 +20,8 @@ use crate::{
 
 /// Bytes are collected to pieces of this size before they are written.
 const PIECE: usize = 1 << 20;
+/// So much is written before it is sent on to the disk, beside what goes on: the end has little left to wait for then.
+const FLUSH: usize = 32 << 20;
 
 /// Why a body was not taken to its end.
 pub(super) enum Cut {
@@ -35,30 +43,61 @@ pub(super) enum Cut {
     Store(StoreError),
 }
 
+/// What is added to the file next: zeros, and bytes after them.
+#[derive(Default)]
+struct Batch {
+    zeros: u64,
+    bytes: Vec<u8>,
+}
+
+/// What comes back when a batch was written: the file, its bytes' room for others, and how it went.
+struct Written {
+    partial: Partial,
+    room: Vec<u8>,
+    done: Result<(), StoreError>,
+}
+
 /// A body being taken. The file is away while it is being written.
 pub(super) struct Taking<'a> {
     app: &'a App,
     session: &'a Session,
-    pub(super) partial: Option<Partial>,
-    pending: Vec<u8>,
+    partial: Option<Partial>,
+    writing: Option<JoinHandle<Written>>,
+    /// How long the file is, with what is being written.
+    length: u64,
+    pending: Batch,
+    room: Vec<u8>,
+    flushing: Option<JoinHandle<Result<(), StoreError>>>,
+    unflushed: usize,
 }
 
 impl<'a> Taking<'a> {
     pub(super) fn new(app: &'a App, session: &'a Session, partial: Partial) -> Self {
-        Self { app, session, partial: Some(partial), pending: Vec::with_capacity(PIECE) }
+        Self {
+            app,
+            session,
+            length: partial.length(),
+            partial: Some(partial),
+            writing: None,
+            pending: Batch { zeros: 0, bytes: Vec::with_capacity(PIECE) },
+            room: Vec::new(),
+            flushing: None,
+            unflushed: 0,
+        }
     }
 
-    /// Takes `skip` zeros that are not sent, then the body to its end, or says what cut it. [`Taking::write`] writes
-    /// what is left.
+    /// Takes what `place` says to skip, then the body to its end, or says what cut it. [`Taking::end`] writes what is
+    /// left.
     pub(super) async fn all(
         &mut self,
         turn: &Turn,
-        skip: u64,
+        place: &Place,
         mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     ) -> Result<(), Cut> {
         let limits = &self.app.settings.limits;
         let mut window = Window::default();
-        self.skip(skip).await?;
+        let mut frames = place.framed.then(Frames::default);
+        self.zeros(place.skip).await?;
         loop {
             let piece = tokio::select! {
                 piece = tokio::time::timeout(limits.stall(), body.next()) => piece.map_err(|_| Cut::Stalled)?,
@@ -68,38 +107,71 @@ impl<'a> Taking<'a> {
             if !self.app.is_primary() {
                 return Err(Cut::Demoted);
             }
-            let Some(piece) = piece else { return Ok(()) };
-            let piece = piece.map_err(|_| Cut::Broken)?;
-            let arrived = self.fits(piece.len() as u64)?;
-            if window.trickles(piece.len(), limits.stall(), limits.stall_kib << 10) {
-                return Err(Cut::Stalled);
-            }
-            self.app.metrics.received.inc_by(piece.len() as u64);
-            self.pending.extend_from_slice(&piece);
-            if self.pending.len() >= PIECE {
-                let free = self.app.store.free_bytes().map_err(Cut::Store)?;
-                if self.session.size_bytes.is_none() && free < (limits.reserve_mib << 20) + PIECE as u64 {
-                    return Err(Cut::NoRoom);
+            let Some(piece) = piece else {
+                // A frame that was begun says that there is more.
+                return if frames.is_none_or(|frames| frames.is_whole()) { Ok(()) } else { Err(Cut::Broken) };
+            };
+            let mut piece = piece.map_err(|_| Cut::Broken)?;
+            let before = self.arrived();
+            match &mut frames {
+                None => self.bytes(&piece).await?,
+                Some(frames) => {
+                    while let Some(part) = frames.next(&mut piece) {
+                        match part {
+                            Part::Zeros(count) => self.zeros(count).await?,
+                            Part::Bytes(bytes) => self.bytes(&bytes).await?,
+                        }
+                    }
                 }
-                self.may_go_on(arrived)?;
-                self.write().await?;
+            }
+            // Zeros that are told count as well: they may take us longer than their client.
+            let more = usize::try_from(self.arrived() - before).unwrap_or(usize::MAX);
+            if window.trickles(more, limits.stall(), limits.stall_kib << 10) {
+                return Err(Cut::Stalled);
             }
         }
     }
 
+    /// Adds bytes that have come.
+    async fn bytes(&mut self, bytes: &Bytes) -> Result<(), Cut> {
+        self.fits(bytes.len() as u64)?;
+        self.app.metrics.received.inc_by(bytes.len() as u64);
+        self.pending.bytes.extend_from_slice(bytes);
+        self.hand_over_much().await
+    }
+
     /// Makes a hole of so many bytes. A file is as long with a hole as with bytes, and bounded as it would be with them.
-    async fn skip(&mut self, bytes: u64) -> Result<(), Cut> {
-        let end = self.fits(bytes)?;
+    async fn zeros(&mut self, count: u64) -> Result<(), Cut> {
+        let end = self.fits(count)?;
         // Small bodies, one after another, come to as much as a large one.
         self.may_go_on(end)?;
-        self.change(move |partial| partial.skip_to(end)).await?.map_err(Cut::Store)
+        if self.pending.bytes.is_empty() {
+            self.pending.zeros += count;
+            return Ok(());
+        }
+        match usize::try_from(count) {
+            // No batch of its own for these: where they are whole blocks they become a hole all the same.
+            Ok(few) if few < PIECE => {
+                self.pending.bytes.resize(self.pending.bytes.len() + few, 0);
+                self.hand_over_much().await
+            }
+            _ => {
+                self.hand_over().await?;
+                self.pending.zeros = count;
+                Ok(())
+            }
+        }
     }
 
     /// How much will have arrived with so many more bytes, if there may be so many.
     fn fits(&self, more: u64) -> Result<u64, Cut> {
-        let arrived = self.partial.as_ref().map_or(0, Partial::length) + self.pending.len() as u64;
         let most = self.session.size_bytes.unwrap_or(self.app.settings.limits.max_image_bytes());
-        arrived.checked_add(more).filter(|end| *end <= most).ok_or(Cut::TooLong)
+        self.arrived().checked_add(more).filter(|end| *end <= most).ok_or(Cut::TooLong)
+    }
+
+    /// How much has arrived. No more than [`Taking::fits`] has let in.
+    fn arrived(&self) -> u64 {
+        self.length + self.pending.zeros + self.pending.bytes.len() as u64
     }
 
     /// Whether a file whose size nobody announced may be so large, beside what else its user has under way.
@@ -110,31 +182,78 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// Writes what is pending.
-    pub(super) async fn write(&mut self) -> Result<(), Cut> {
-        let mut pending = std::mem::take(&mut self.pending);
-        let written = self.change(move |partial| {
-            let written = partial.append(&pending);
-            pending.clear();
-            (pending, written)
-        });
-        let (pending, written) = written.await?;
-        self.pending = pending;
-        written.map_err(Cut::Store)
+    /// Hands what is pending over once it is worth it, if it may be kept.
+    async fn hand_over_much(&mut self) -> Result<(), Cut> {
+        if self.pending.bytes.len() < PIECE {
+            return Ok(());
+        }
+        let reserve = self.app.settings.limits.reserve_mib << 20;
+        let free = self.app.store.free_bytes().map_err(Cut::Store)?;
+        if self.session.size_bytes.is_none() && free < reserve + PIECE as u64 {
+            return Err(Cut::NoRoom);
+        }
+        self.may_go_on(self.arrived())?;
+        self.hand_over().await
     }
 
-    /// Has the file changed beside the runtime.
-    async fn change<T: Send + 'static>(
-        &mut self,
-        change: impl FnOnce(&mut Partial) -> T + Send + 'static,
-    ) -> Result<T, Cut> {
+    /// Has what is pending written beside what goes on, once what was handed over before is written.
+    async fn hand_over(&mut self) -> Result<(), Cut> {
+        self.written().await?;
+        self.flush().await?;
         let mut partial = self.partial.take().ok_or(Cut::Broken)?;
-        let changing = tokio::task::spawn_blocking(move || {
-            let changed = change(&mut partial);
-            (partial, changed)
-        });
-        let (partial, changed) = changing.await.map_err(|_| Cut::Broken)?;
-        self.partial = Some(partial);
-        Ok(changed)
+        let next = Batch { zeros: 0, bytes: std::mem::take(&mut self.room) };
+        let Batch { zeros, bytes: mut room } = std::mem::replace(&mut self.pending, next);
+        self.length += zeros + room.len() as u64;
+        self.unflushed += room.len();
+        self.writing = Some(spawn_blocking(move || {
+            let done = partial.skip_to(partial.length() + zeros).and_then(|()| partial.append(&room));
+            room.clear();
+            Written { partial, room, done }
+        }));
+        Ok(())
+    }
+
+    /// Waits until what was handed over is written. If it cannot be, nothing may be written after it.
+    async fn written(&mut self) -> Result<(), Cut> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let written = writing.await.map_err(|_| Cut::Broken)?;
+        self.length = written.partial.length();
+        self.partial = Some(written.partial);
+        self.room = written.room;
+        written.done.map_err(|error| {
+            self.pending = Batch::default();
+            Cut::Store(error)
+        })
+    }
+
+    /// Begins to send on to the disk what is written, if that is much and none of it is on its way.
+    async fn flush(&mut self) -> Result<(), Cut> {
+        if self.unflushed < FLUSH || self.flushing.as_ref().is_some_and(|flushing| !flushing.is_finished()) {
+            return Ok(());
+        }
+        self.flushed().await?;
+        self.unflushed = 0;
+        self.flushing = self.partial.as_ref().map(|partial| spawn_blocking(partial.flush()));
+        Ok(())
+    }
+
+    /// Waits until what was sent on is on the disk. The system says only once that it could not be.
+    async fn flushed(&mut self) -> Result<(), Cut> {
+        match self.flushing.take() {
+            Some(flushing) => flushing.await.map_err(|_| Cut::Broken)?.map_err(Cut::Store),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes all that has arrived, also what came before a cut.
+    pub(super) async fn end(&mut self) -> Result<(), Cut> {
+        let handed = self.hand_over().await;
+        let written = self.written().await;
+        handed.and(written).and(self.flushed().await)
+    }
+
+    /// The file, unless a task was lost that had it.
+    pub(super) fn into_file(self) -> Option<Partial> {
+        self.partial
     }
 }

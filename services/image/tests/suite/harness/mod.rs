@@ -18,6 +18,7 @@ use watari_chassis::{Bucket, Bus, CallError, Context, Drained, config::Common, p
 use watari_contracts::{
     ErrorBody, Request, Service,
     image::{GetImage, ImageView, ImportImage, Ticket},
+    upload::Frame,
 };
 use watari_image::{
     Running,
@@ -254,6 +255,22 @@ pub async fn skip(
     body: impl Into<reqwest::Body>,
 ) -> Response {
     let url = format!("{}?offset={offset}&skip={zeros}", ticket.url.as_ref().unwrap());
+    client.put(url).bearer_auth(&ticket.token).body(body).send().await.unwrap()
+}
+
+/// Sends a body of frames: so many zeros and the bytes after them, each.
+pub async fn frames(client: &Client, ticket: &Ticket, offset: u64, frames: &[(u64, &[u8])]) -> Response {
+    let frame = |(zeros, bytes): &(u64, &[u8])| {
+        let frame = Frame { zeros: *zeros, length: bytes.len() as u64 };
+        [&frame.to_bytes()[..], *bytes].concat()
+    };
+    framed(client, ticket, offset, frames.iter().flat_map(frame).collect()).await
+}
+
+/// The same, as it stands in the body.
+pub async fn framed(client: &Client, ticket: &Ticket, offset: u64, body: Vec<u8>) -> Response {
+    assert!(ticket.framed);
+    let url = format!("{}?offset={offset}&framed=true", ticket.url.as_ref().unwrap());
     client.put(url).bearer_auth(&ticket.token).body(body).send().await.unwrap()
 }
 
