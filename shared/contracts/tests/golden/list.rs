@@ -70,6 +70,7 @@ pub(crate) fn commands(samples: &Samples) {
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
         DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole TakePicture UseConsole
+        KeepConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();
