@@ -24,7 +24,7 @@ macro_rules! each_request {
                 AddKey GetKey ListKeys DeleteKey
                 CreateProject GetProject ListProjects SetProject DeleteProject;
             image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
-            network: CreateNetwork GetNetwork ListNetworks ClearAddress DeleteNetwork ListPorts AllocatePort ReplacePort
+            network: CreateNetwork GetNetwork ListNetworks EditNetwork ClearAddress DeleteNetwork ListPorts AllocatePort ReplacePort
                 ReleasePorts;
             address: AllocateAddress GetAddress ListAddresses AssociateAddress DisassociateAddress ReleaseAddress;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
