@@ -48,8 +48,8 @@ macro_rules! with_networks {
                 ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
             /// Every address is taken.
             RangeExhausted { network, size } "network.range-exhausted" 507 Later
-                en "no address of network {network} is free, of {size}" "delete servers that are not needed, or make a network with a larger range"
-                ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
+                en "no address of network {network} is free, of {size}" "delete servers that are not needed, or hand out more: watari network edit {network} --range FIRST-LAST"
+                ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、watari network edit {network} --range 最初-最後 で配布範囲を広げてください";
             /// Every public address is allocated, which no deletion of a server changes.
             PublicRangeExhausted { network, size } "network.public-exhausted" 507 Later
                 en "no public address of network {network} is free, of {size}" "give back one that is not needed: watari address release ADDRESS; `watari address list --network {network}` shows which lead nowhere"
