@@ -73,7 +73,13 @@ fn somebody(question: &str) -> Result<(), Fault> {
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
         return Ok(());
     }
-    Err(Fault::Unconfirmed { question: question.to_owned() })
+    Err(Fault::Unconfirmed { question: set_off(question) })
+}
+
+/// A question of one line stands behind what is said of it; one of several has lines of its own.
+fn set_off(question: &str) -> String {
+    let before = if question.contains('\n') { '\n' } else { ' ' };
+    format!("{before}{question}")
 }
 
 fn answered(lang: Lang, question: &str) -> Result<(), Failure> {
@@ -85,4 +91,16 @@ fn answered(lang: Lang, question: &str) -> Result<(), Failure> {
     }
     crate::out::say(Word::NothingDone.text(lang));
     Err(Failure::Silent(crate::failure::FAILED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_of_several_lines_does_not_begin_in_the_middle_of_one() {
+        let told = |question: &str| Fault::Unconfirmed { question: set_off(question) }.rendered(Lang::En).cause;
+        assert_eq!(told("Delete it?"), "nobody is here to answer: Delete it?");
+        assert_eq!(told("With it goes:\n  its disk"), "nobody is here to answer:\nWith it goes:\n  its disk");
+    }
 }

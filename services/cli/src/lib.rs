@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
         Ok(options) => options,
         Err(told) => {
             let command = Options::command();
-            let told = parsing::without_opposites(parsing::without_hidden(told, &command), &command);
+            let told = parsing::with_meant(parsing::without_hidden(told, &command), &command);
             match parsing::shown(lang, &told, &command, &typed(std::env::args_os())) {
                 Some(text) => out::say(&text),
                 // Help that nobody reads to its end is no failure.

@@ -6,7 +6,8 @@ use clap::{ArgGroup, Args, Subcommand};
 use watari_contracts::{
     address::ListAddresses,
     network::{
-        ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView, WantedIpv6,
+        ClearAddress, CreateNetwork, DeleteNetwork, EditNetwork, GetNetwork, ListNetworks, ListPorts, NetworkView,
+        WantedIpv6,
     },
 };
 use watari_model::{
@@ -36,6 +37,8 @@ pub enum Verb {
     /// Show one network
     #[command(after_help = "Example:\n  watari network show campus")]
     Show(Which),
+    /// Change which addresses a network hands out; those that servers have stay theirs
+    Edit(Edit),
     /// Give out again an address that another machine had, which has it no more
     #[command(after_help = "Example:\n  watari network clear campus 203.0.113.107")]
     Clear(Clear),
@@ -49,6 +52,51 @@ pub enum Verb {
 pub struct Which {
     /// The network
     name: String,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("change").required(true).multiple(true).args(["range", "exclude", "no_exclude"]),
+    after_help = "\
+Examples:
+  watari network edit campus --range 203.0.113.60-203.0.113.199
+  watari network edit campus --exclude 203.0.113.150-203.0.113.159=printers
+  watari network edit campus --no-exclude"
+)]
+pub struct Edit {
+    /// The network
+    name: String,
+    /// The addresses handed out from now on; those of the range before that are in use must be among them
+    #[arg(long, value_name = "FIRST-LAST")]
+    range: Option<String>,
+    /// Addresses of the range that are given only to who asks for one by name, in place of all there were; may be given
+    /// several times
+    #[arg(long, value_name = "FIRST[-LAST][=NOTE]")]
+    exclude: Vec<String>,
+    /// Nothing of the range is kept back any more
+    #[arg(long, conflicts_with = "exclude")]
+    no_exclude: bool,
+}
+
+impl Edit {
+    fn request(self) -> Result<EditNetwork, Failure> {
+        let excluded = self.exclude.iter().map(|text| exclusion(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(EditNetwork {
+            name: input::name(&self.name)?,
+            range: self.range,
+            excluded: Some(excluded).filter(|excluded| self.no_exclude || !excluded.is_empty()),
+        })
+    }
+}
+
+/// `FIRST[-LAST][=NOTE]`.
+fn exclusion(text: &str) -> Result<Exclusion, Failure> {
+    let allowed = Said::new(
+        "an address or FIRST-LAST, with =NOTE behind it if wanted, such as 203.0.113.150-203.0.113.159=printers",
+        "203.0.113.150-203.0.113.159=printers のような、アドレスまたは 最初-最後 (必要なら後ろに =メモ)",
+    );
+    input::value("--exclude", allowed, text)
 }
 
 /// Which address.
@@ -144,6 +192,8 @@ impl Verb {
             Self::Create(create) => ctx.out.row(&session.ask(&create.request(session.request_id())?).await?),
             Self::List => ctx.out.list(&session.ask(&ListNetworks {}).await?.networks),
             Self::Show(Which { name }) => ctx.out.show(&session.ask(&GetNetwork { name: input::name(&name)? }).await?),
+            // All of it: a table's columns hold only a part of what is changed here.
+            Self::Edit(edit) => ctx.out.show(&session.ask(&edit.request()?).await?),
             Self::Clear(Clear { name, address }) => {
                 let allowed = Said::new("an IPv4 address", "IPv4 アドレス");
                 let address = input::value::<Ipv4Addr>("address", allowed, &address)?;
@@ -194,13 +244,6 @@ impl Create {
             );
             input::value::<Route>("--route", allowed, text)
         };
-        let exclusion = |text: &String| {
-            let allowed = Said::new(
-                "an address or FIRST-LAST, with =NOTE behind it if wanted, such as 203.0.113.150-203.0.113.159=printers",
-                "203.0.113.150-203.0.113.159=printers のような、アドレスまたは 最初-最後 (必要なら後ろに =メモ)",
-            );
-            input::value::<Exclusion>("--exclude", allowed, text)
-        };
         let ipv6 = |cidr: String| -> Result<WantedIpv6, Failure> {
             Ok(WantedIpv6 {
                 cidr,
@@ -214,7 +257,7 @@ impl Create {
             kind: if self.overlay { Kind::Overlay } else { Kind::Provider },
             cidr: self.cidr,
             range: self.range,
-            excluded: self.exclude.iter().map(exclusion).collect::<Result<_, _>>()?,
+            excluded: self.exclude.iter().map(|text| exclusion(text)).collect::<Result<_, _>>()?,
             gateway: self.gateway.as_ref().map(|text| address("--gateway", text)).transpose()?,
             dns: self.dns.iter().map(|text| address("--dns", text)).collect::<Result<_, _>>()?,
             routes: self.route.iter().map(route).collect::<Result<_, _>>()?,

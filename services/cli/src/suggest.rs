@@ -1,5 +1,5 @@
-//! Names that are nearly the one that was typed: a slip of the finger is answered with what was meant. For commands
-//! and options the parser does it.
+//! Names that are nearly the one that was typed: a slip of the finger is answered with what was meant. For options
+//! the parser does it, and for commands `texts::parsing`.
 
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MOST: usize = 3;
 /// So many slips are believed in.
 const SLIPS: usize = 3;
+/// What is begun has so many letters at least,
+const LEAST_BEGUN: usize = 2;
+/// and what goes on beyond a name so many more at most.
+const MOST_MORE: usize = 2;
 
 /// The names nearest to one that a service does not know; none if nothing is near, if nobody tells the names soon,
 /// or if something else is the matter.
@@ -121,9 +125,32 @@ pub(crate) fn near(typed: &str, names: impl IntoIterator<Item = String>) -> Vec<
     found.into_iter().filter(|(slips, _)| Some(*slips) == fewest).map(|(_, name)| name).take(MOST).collect()
 }
 
+/// Those of `names` that begin with what was typed, or have it with a letter or two behind: who leaves off early, or adds
+/// an s, has made no slip. If there are none, [`near`].
+pub(crate) fn begun_or_near(typed: &str, names: Vec<String>) -> Vec<String> {
+    let begins = |name: &&String| {
+        let more = typed.strip_prefix(name.as_str()).is_some_and(|more| more.len() <= MOST_MORE);
+        typed.len() >= LEAST_BEGUN && (name.starts_with(typed) || more)
+    };
+    let begun: Vec<String> = names.iter().filter(begins).take(MOST).cloned().collect();
+    if begun.is_empty() { near(typed, names) } else { begun }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_begun_goes_before_what_is_near() {
+        let names = ["create", "reboot", "list", "resize", "vm", "stop", "start"];
+        let of = |typed: &str| begun_or_near(typed, names.map(str::to_owned).to_vec());
+        assert_eq!(of("creat"), ["create"]);
+        assert_eq!(of("re"), ["reboot", "resize"]);
+        assert_eq!(of("vms"), ["vm"]);
+        assert_eq!(of("strat"), ["start"], "two letters that are swapped");
+        assert_eq!(of("s"), [""; 0], "of one letter nothing is said");
+        assert_eq!(of("listening"), [""; 0]);
+    }
 
     #[test]
     fn what_is_nearest_is_meant_and_what_is_far_is_not() {

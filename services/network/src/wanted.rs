@@ -6,7 +6,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
-use watari_contracts::network::{CreateNetwork, WantedIpv6};
+use watari_contracts::network::{CreateNetwork, EditNetwork, WantedIpv6};
 use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
     network::{
@@ -79,6 +79,25 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
     network.check()?;
     usable(&network, most_addresses).map_err(refuse)?;
     Ok(network)
+}
+
+/// A network as it is to be, checked in the same way.
+///
+/// # Errors
+/// As [`network`].
+pub(crate) fn edited(there: &Network, wanted: &EditNetwork, most_addresses: u64) -> Result<Network, Refusal> {
+    let refuse = |detail: Said| Refusal::BadRange { network: there.name.to_string(), detail };
+    let mut new = there.clone();
+    if let Some(text) = &wanted.range {
+        new.range = range(text).map_err(refuse)?;
+    }
+    if let Some(excluded) = &wanted.excluded {
+        new.excluded.clone_from(excluded);
+        new.excluded.sort_by_key(|one| one.first);
+    }
+    new.check()?;
+    usable(&new, most_addresses).map_err(refuse)?;
+    Ok(new)
 }
 
 /// The largest packets that a network of that kind may have.

@@ -10,8 +10,9 @@ use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
 use watari_chassis::{CancellationToken, Pulse, clock};
 use watari_contracts::{
     agent::{
-        Answer, ConsolePart, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, Named, NodeFacts, Order,
-        Phase, Picture, Progress, ReadConsole, SendAhead, Stack, TakePicture, UseConsole, VmFact,
+        Answer, ConsoleKept, ConsolePart, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, KeepConsole,
+        Named, NodeFacts, Order, Phase, Picture, Progress, ReadConsole, SendAhead, Stack, TakePicture, UseConsole,
+        VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -20,7 +21,8 @@ use watari_model::{Refusal, VmName, admission::Seen};
 
 use crate::{
     actor::{Actor, Book, Message, Ward},
-    hypervisor::{DomainRecord, Event, console},
+    consoles::log,
+    hypervisor::{DomainRecord, Event},
     layers::{self, stack},
     node::Node,
     picture,
@@ -287,11 +289,20 @@ impl Agent {
         let unknown = || Refusal::VmUnknown { vm: request.vm.to_string() };
         let book = self.book(&request.vm).ok_or_else(unknown)?;
         let record = book.current().await.ok_or_else(unknown)?;
-        let path = self.node.layout.console(&record.uuid);
-        let bytes = console::tail(&path, request.bytes.min(CONSOLE_MOST)).await;
-        let bytes = bytes.map_err(|error| self.node.refuse(&error))?;
-        let text = String::from_utf8_lossy(&bytes).replace('\0', "");
-        Ok(ConsoleText { text })
+        log::end(&self.node, &record.uuid, request.bytes.min(CONSOLE_MOST)).await
+    }
+
+    /// Keeps what a server that is here wrote to its console where it ran before.
+    ///
+    /// # Errors
+    /// The sender has been succeeded; [`Refusal::VmUnknown`]; the file cannot be written.
+    pub async fn keep_console(&self, order: KeepConsole) -> Result<ConsoleKept, Refusal> {
+        self.node.heed(&order.order).await?;
+        let unknown = || Refusal::VmUnknown { vm: order.vm.to_string() };
+        let record = self.book(&order.vm).ok_or_else(unknown)?.current().await;
+        let is_here = |record: &Record| record.uuid == order.uuid && record.server.is_some();
+        record.filter(is_here).ok_or_else(unknown)?;
+        log::keep(&self.node, &order.uuid, order.text).await
     }
 
     /// What a server's screen shows.

@@ -5,9 +5,9 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, Observe, ObserveAll, ReadConsole, Reboot, Receive,
-        Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend, TakeInventory,
-        TakePicture, TakeSnapshot, UseConsole,
+        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, KeepConsole, Observe, ObserveAll, ReadConsole,
+        Reboot, Receive, Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend,
+        TakeInventory, TakePicture, TakeSnapshot, UseConsole,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -37,6 +37,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     let hold = agent.clone();
     let typing = agent.clone();
     let looking = agent.clone();
+    let keeping = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -89,6 +90,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<UseConsole, _, _>(move |_, order| {
             let agent = typing.clone();
             async move { agent.use_console(order).await }
+        })
+        .command::<KeepConsole, _, _>(move |_, order| {
+            let agent = keeping.clone();
+            async move { agent.keep_console(order).await }
         })
         .done()
 }

@@ -166,6 +166,11 @@ impl Layout {
         self.consoles().join(format!("{uuid}.log"))
     }
 
+    /// What that server wrote to its console where it ran before, as far as it is kept.
+    pub(crate) fn console_before(&self, uuid: &str) -> PathBuf {
+        self.consoles().join(format!("{uuid}.before"))
+    }
+
     /// The folders of the networks' DHCP.
     #[must_use]
     pub fn dhcp(&self) -> PathBuf {

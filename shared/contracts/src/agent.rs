@@ -25,7 +25,10 @@ use watari_model::{
     key::Line, network, node::Inventory, userdata, vm,
 };
 
-pub use console::{Bytes, ConsoleAct, ConsolePart, LONGEST_SESSION, MOST_SHOWN, MOST_TYPED, NotBytes, UseConsole};
+pub use console::{
+    Bytes, ConsoleAct, ConsoleKept, ConsolePart, KeepConsole, LONGEST_SESSION, MOST_KEPT, MOST_SHOWN, MOST_TYPED,
+    NotBytes, UseConsole,
+};
 pub use disks::{DropDisk, KeepDisk};
 pub use facts::{Domain, NodeFacts, OffReason, Passage, Phase, Transfer, VmFact};
 pub use grow::Grow;
@@ -495,4 +498,5 @@ commands! {
     ReadConsole "console" => ConsoleText, "Read the end of a server's console log.";
     TakePicture "picture" => Picture, "Take a picture of what a running server's screen shows.";
     UseConsole "use-console" => ConsolePart, "Open a server's console, type at it, follow what it says, close it.";
+    KeepConsole "keep-console" => ConsoleKept, "Keep what a server wrote to its console where it ran before.";
 }

@@ -89,6 +89,20 @@ pub struct NetworkPage {
     pub networks: Vec<NetworkView>,
 }
 
+/// Change what a network hands out. What servers have stays theirs, and asking twice changes nothing more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditNetwork {
+    /// The network.
+    pub name: NetworkName,
+    /// What is handed out from now on, `A-B`. What is in use of the range before must lie in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<String>,
+    /// What of it is kept back from now on, in place of all that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded: Option<Vec<network::Exclusion>>,
+}
+
 /// Give an address out again that somebody else had, who is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -246,6 +260,7 @@ requests! {
     CreateNetwork "watari.v1.network.create" => NetworkView, "Make a network.";
     GetNetwork "watari.v1.network.get" => NetworkView, "Show one network.";
     ListNetworks "watari.v1.network.list" => NetworkPage, "List networks.";
+    EditNetwork "watari.v1.network.edit" => NetworkView, "Change what a network hands out.";
     ClearAddress "watari.v1.network.clear" => NetworkView, "Give an address out again that a stranger had.";
     DeleteNetwork "watari.v1.network.delete" => NetworkView, "Remove a network that no server uses.";
     ListPorts "watari.v1.port.list" => PortPage, "List the addresses in use.";

@@ -10,6 +10,14 @@ use watari_model::{
 };
 
 use super::form::Server;
+use crate::failure::Failure;
+
+/// The servers of a circle, by which it is known whichever of them it is told of; none if that is not the matter.
+pub(super) fn circle(failure: &Failure) -> Option<BTreeSet<String>> {
+    let Failure::Refused(body) = failure else { return None };
+    let Refusal::AfterCycle { chain, .. } = &body.refusal else { return None };
+    Some(chain.split(" > ").map(str::to_owned).collect())
+}
 
 /// The servers that are there then, each with those on which it depends.
 pub(super) struct Depends<'a>(BTreeMap<&'a VmName, &'a [VmName]>);

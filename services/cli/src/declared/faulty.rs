@@ -98,6 +98,7 @@ fn shown(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{lang::Lang, texts::hints};
 
     fn code(value: &Value) -> Option<&'static str> {
         found("a.yaml", value).map(|fault| fault.code())
@@ -114,9 +115,16 @@ mod tests {
             (json!({"name": "d.b"}), ["d.b", "name", "web"]),
             (json!({"image": "mini"}), ["#2", "a.yaml", "name"]),
         ] {
-            let told = found("a.yaml", &one(server.clone())).unwrap().rendered(crate::lang::Lang::Ja);
+            let told = found("a.yaml", &one(server.clone())).unwrap().rendered(Lang::Ja);
             let told = format!("{} {}", told.cause, told.remedy);
             assert!(parts.iter().all(|part| told.contains(part)), "{server}: {told}");
+        }
+    }
+
+    #[test]
+    fn every_item_of_a_server_is_called_something_in_japanese() {
+        for (item, _) in ITEMS {
+            assert!(!hints::item(Lang::Ja, item).is_ascii(), "{item}");
         }
     }
 

@@ -95,13 +95,19 @@ impl Apply {
         let decided = plan::decide(declared, &there, &leading, &id).map_err(|name| self.of_no_image(&name, &there))?;
         let mut told: Vec<Told> = decided.iter().map(Told::of).collect();
         let mut unmade: BTreeSet<VmName> = BTreeSet::new();
+        let mut circles: BTreeSet<BTreeSet<String>> = BTreeSet::new();
         for (decided, told) in decided.iter().zip(&mut told) {
             let known = named(ctx, &decided.steps).await.and_then(|()| depends(decided, &unmade));
             if let Err(failure) = known {
                 if decided.action == Action::Create {
                     unmade.insert(decided.name.clone());
                 }
-                told.refused(&failure, ctx.out.lang);
+                // All servers of a circle are refused for it, which is one fault of the file and told once.
+                if after::circle(&failure).is_none_or(|circle| circles.insert(circle)) {
+                    told.refused(&failure, ctx.out.lang);
+                } else {
+                    told.failed(&failure);
+                }
                 let near = suggest::nearest(&ctx.session, &failure).await;
                 if !near.is_empty() {
                     out::say(&hints::did_you_mean(ctx.out.lang, &near));

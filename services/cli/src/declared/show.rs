@@ -44,7 +44,8 @@ impl Told {
         }
     }
 
-    fn failed(&mut self, failure: &Failure) {
+    /// It could not be done, for a reason that the person knows.
+    pub(super) fn failed(&mut self, failure: &Failure) {
         self.action = Action::Refused;
         self.code = Some(failure.code().to_owned());
         self.why = Some(failure.said());
@@ -54,7 +55,11 @@ impl Told {
 /// `memory: 192MiB → 512MiB`, or `memory: 512MiB` of a server that is not there; and what stands in the way.
 fn told(difference: &Difference, lang: Lang) -> String {
     let Difference { field, is, wanted, fixed } = difference;
-    let text = if is == "-" { format!("{field}: {wanted}") } else { format!("{field}: {is} → {wanted}") };
+    let (item, to) = (hints::item(lang, field), hints::item_value(lang, field, wanted));
+    let text = match is.as_str() {
+        "-" => format!("{item}: {to}"),
+        is => format!("{item}: {} → {to}", hints::item_value(lang, field, is)),
+    };
     if *fixed { words::because(&text, hints::fixed(lang, field)) } else { text }
 }
 
@@ -81,5 +86,22 @@ impl Row for Told {
 
     fn none() -> Word {
         Word::NoServersDeclared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_japanese_no_word_of_the_file_is_left_in_the_table() {
+        let of = |field, is: &str, wanted: &str| {
+            let difference = Difference { field, is: is.to_owned(), wanted: wanted.to_owned(), fixed: false };
+            [Lang::En, Lang::Ja].map(|lang| told(&difference, lang))
+        };
+        assert_eq!(of("memory", "192MiB", "1GiB"), ["memory: 192MiB → 1GiB", "メモリ: 192MiB → 1GiB"]);
+        assert_eq!(of("running", "true", "false"), ["running: true → false", "稼働: はい → いいえ"]);
+        assert_eq!(of("evacuate", "-", "stay"), ["evacuate: stay", "退避方針: 移動しない"]);
+        assert_eq!(of("max_downtime", "0", "20")[1], "移行時の最長停止: 0 秒 → 20 秒");
     }
 }

@@ -153,8 +153,8 @@ faults! {
     // --- what was typed --------------------------------------------------------------------
     /// Something would be lost, and nobody is there to be asked.
     Unconfirmed { question } "consent.needed" USAGE
-        en "nobody is here to answer: {question}" "if it is meant, repeat the command with --yes; nothing was done"
-        ja "確認に答える人がいません: {question}" "実行してよければ --yes を付けて、もう一度実行してください。何も実行していません";
+        en "nobody is here to answer:{question}" "if it is meant, repeat the command with --yes; nothing was done"
+        ja "確認に答える人がいません:{question}" "実行してよければ --yes を付けて、もう一度実行してください。何も実行していません";
     /// A file that was named is not there.
     FileUnknown { path } "file.unknown" USAGE
         en "there is no file {path}" "check the path"

@@ -1,5 +1,6 @@
 //! Lines that say what to do next, or that nothing had to be done.
 
+use super::{states, words::Word};
 use crate::lang::Lang;
 
 /// How to see what became of an image that is not waited for.
@@ -83,6 +84,56 @@ pub fn fixed(lang: Lang, field: &str) -> &'static str {
         (Lang::En, _) => "cannot be changed",
         (Lang::Ja, "disk") => "ディスクは縮小できません",
         (Lang::Ja, _) => "変更できません",
+    }
+}
+
+/// What a file calls so, as other tables call it. Who reads English reads the file's own word.
+#[must_use]
+pub fn item(lang: Lang, field: &'static str) -> &'static str {
+    if lang == Lang::En {
+        return field;
+    }
+    let word = match field {
+        "name" => Word::Name,
+        "image" => Word::Image,
+        "networks" => Word::Networks,
+        "public_addresses" => Word::PublicAddresses,
+        "site" => Word::HomeSite,
+        "project" => Word::Project,
+        "vcpus" => Word::Vcpus,
+        "memory" => Word::Memory,
+        "disk" => Word::Disk,
+        "node_labels" => Word::Labels,
+        "groups" => Word::Groups,
+        "firewalls" => Word::Firewalls,
+        "probes" => Word::Probes,
+        "after" => Word::After,
+        "evacuate" => Word::Evacuate,
+        "priority" => Word::Priority,
+        "restart" => Word::Restart,
+        "on_isolation" => Word::OnIsolation,
+        "restart_from_copy" => Word::RestartFromCopy,
+        "max_downtime" => Word::MaxDowntime,
+        "display" => Word::Display,
+        "keys" => Word::Keys,
+        "hostname" => Word::HostName,
+        "state" => Word::State,
+        "user_data" => return "user-data の SHA-256",
+        "running" => return "稼働",
+        _ => return field,
+    };
+    word.text(lang)
+}
+
+/// What it is, or is to be, in the words of other tables: what is one of few, and seconds.
+#[must_use]
+pub fn item_value(lang: Lang, field: &str, value: &str) -> String {
+    match (lang, field) {
+        (Lang::Ja, "running" | "display") if value == "true" => Word::Yes.text(lang).to_owned(),
+        (Lang::Ja, "running" | "display") if value == "false" => Word::No.text(lang).to_owned(),
+        (Lang::Ja, "evacuate" | "restart" | "on_isolation" | "state") => states::shown(lang, value),
+        (Lang::Ja, "restart_from_copy" | "max_downtime") if value != "-" => format!("{value} 秒"),
+        _ => value.to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use clap::{
 use watari_model::{Said, said};
 
 use super::{error, hints};
-use crate::{lang::Lang, options::WITH_UNIT};
+use crate::{lang::Lang, options::WITH_UNIT, suggest};
 
 /// The code of them all.
 const CODE: &str = "cli.usage";
@@ -32,39 +32,69 @@ pub fn without_hidden(mut told: Error, command: &Command) -> Error {
 /// opposite, as `restore` is near `create`, and `remove` near `revert`.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("add", "create"),
+    ("campus", "site"),
     ("del", "delete"),
     ("delete", "release"),
     ("delete", "remove"),
+    ("describe", "show"),
     ("destroy", "delete"),
     ("erase", "delete"),
     ("get", "show"),
+    ("guest", "vm"),
+    ("host", "node"),
+    ("hypervisor", "node"),
+    ("info", "show"),
+    ("inspect", "show"),
+    ("instance", "vm"),
+    ("log", "console-log"),
+    ("logs", "console-log"),
     ("ls", "list"),
+    ("machine", "vm"),
     ("new", "create"),
+    ("poweroff", "stop"),
     ("remove", "delete"),
     ("remove", "release"),
+    ("restart", "reboot"),
     ("restore", "revert"),
     ("rm", "delete"),
     ("rm", "release"),
     ("rm", "remove"),
     ("rollback", "revert"),
+    ("server", "vm"),
+    ("shutdown", "stop"),
+    // Of everything, and of one thing.
+    ("status", "top"),
+    ("status", "doctor"),
+    ("status", "show"),
 ];
 
-/// The same error, which of another program's word says what is meant by it here, or nothing.
+/// The same error with what is meant: of another program's word what that is here, or nothing; else what begins so, or
+/// is a slip away. The parser's own idea goes: by it `status` is near `setup`, and `creat` near `reboot`.
 #[must_use]
-pub fn without_opposites(mut told: Error, command: &Command) -> Error {
+pub fn with_meant(mut told: Error, command: &Command) -> Error {
     let Some(typed) = texts(&told, ContextKind::InvalidSubcommand).pop() else { return told };
-    if !ELSEWHERE.iter().any(|(word, _)| *word == typed) {
-        return told;
-    }
     // The usage names the command below which it was typed.
     let below = path(command, usage(&told).split_whitespace()).pop().unwrap_or(command);
-    let meant = ELSEWHERE.iter().filter(|(word, _)| *word == typed).map(|(_, meant)| *meant);
-    let there: Vec<String> = meant.filter(|name| below.find_subcommand(name).is_some()).map(str::to_owned).collect();
+    let there = meant_below(&typed.to_lowercase(), below);
     let _ = told.remove(ContextKind::SuggestedSubcommand);
     if !there.is_empty() {
         let _ = told.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(there));
     }
     told
+}
+
+/// The commands below one that may be meant, of those that people type.
+fn meant_below(typed: &str, command: &Command) -> Vec<String> {
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let names: Vec<String> = below.map(|below| below.get_name().to_owned()).collect();
+    // Several of them are one kind of thing, too.
+    let one = typed.strip_suffix('s').unwrap_or(typed);
+    let is_word = |word: &str| word == typed || word == one;
+    let mut words = ELSEWHERE.iter().filter(|(word, _)| is_word(word)).peekable();
+    if words.peek().is_some() {
+        return words.map(|(_, meant)| (*meant).to_owned()).filter(|meant| names.contains(meant)).collect();
+    }
+    suggest::begun_or_near(typed, names)
 }
 
 /// The commands that are named one below another, from `command` on.
@@ -228,7 +258,7 @@ mod tests {
             Lang::Ja => in_japanese(Options::command()),
         };
         let error = command.try_get_matches_from_mut(&words).unwrap_err();
-        shown(lang, &without_opposites(without_hidden(error, &command), &command), &command, &words)
+        shown(lang, &with_meant(without_hidden(error, &command), &command), &command, &words)
     }
 
     #[test]
@@ -242,10 +272,33 @@ mod tests {
             ("node rm m1", Some("remove")),
             ("vm snapshot lst mail", Some("list")),
             ("vm restore mail", None),
+            ("vm creat mail", Some("create")),
+            ("vm rebot mail", Some("reboot")),
+            ("vm status mail", Some("show")),
+            ("vms list", Some("vm")),
+            ("server list", Some("vm")),
+            ("Instances list", Some("vm")),
+            ("hosts", Some("node")),
+            ("xyzzy", None),
         ] {
             let text = told(Lang::Ja, line).unwrap_or_else(|| panic!("{line}"));
             let meant = meant.map(|name| format!("もしかして: `{name}`"));
             assert_eq!(text.lines().find(|line| line.starts_with("もしかして")), meant.as_deref(), "{line}: {text}");
+        }
+        let text = told(Lang::En, "status").unwrap();
+        assert!(text.contains("did you mean `top` or `doctor`?"), "{text}");
+    }
+
+    #[test]
+    fn every_word_of_other_programs_means_some_command() {
+        fn names(command: &Command, found: &mut Vec<String>) {
+            found.extend(command.get_subcommands().map(|below| below.get_name().to_owned()));
+            command.get_subcommands().for_each(|below| names(below, found));
+        }
+        let mut all = Vec::new();
+        names(&Options::command(), &mut all);
+        for (word, meant) in ELSEWHERE {
+            assert!(all.iter().any(|name| name == meant), "{word}: {meant}");
         }
     }
 
@@ -254,7 +307,7 @@ mod tests {
         for (line, parts) in [
             ("vm lst", &["lst というコマンドはありません", "もしかして: ", "list"][..]),
             ("vm list --stat running", &["--stat という指定はありません", "もしかして: `--state`"]),
-            ("vm create mail", &["必要な指定がありません", "--image"]),
+            ("vm create mail", &["必要な指定がありません", "--image", "使い方: watari vm create ", "[オプション]"]),
             ("vm list -o xml", &["--output", "xml", "table、"]),
             ("vm list --timeout soon", &["soon", "30s、500ms"]),
             ("vm create mail --image mini --priority 101", &["101", "0～100"]),
@@ -271,7 +324,7 @@ mod tests {
             let text = told(Lang::Ja, line).unwrap_or_else(|| panic!("{line}"));
             assert!(text.starts_with("エラー[cli.usage]: ") && text.contains("\n対処: "), "{line}: {text}");
             assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
-            for english in ["error", "Usage", "tip:", "For more", "enrol", "manual"] {
+            for english in ["error", "Usage", "[OPTIONS]", "<COMMAND>", "tip:", "For more", "enrol", "manual"] {
                 assert!(!text.contains(english), "{english}: {text}");
             }
         }

@@ -196,6 +196,7 @@ words! {
     // --- values ----------------------------------------------------------------------------
     Yes "yes" "はい";
     No "no" "いいえ";
+    NoLongPause "none allowed: it is slowed down instead" "許可しない (代わりに動作を遅くします)";
     Away "away" "不在";
     UpToDate "up to date" "最新";
     CatchingUp "catching up" "追従中";

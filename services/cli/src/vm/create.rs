@@ -140,12 +140,17 @@ impl Create {
             out::say(&texts::leaving::begins_at_its_disk(ctx.out.lang, &view, node.as_str(), site.as_str()));
         }
         let warnings = std::mem::take(&mut view.warnings);
-        for warning in &warnings {
+        // Who waits is told that it has no place when the waiting ends by that: once is enough.
+        let (held, told): (Vec<_>, Vec<_>) = warnings.iter().partition(|one| waiting.wait && has_no_place(one));
+        for warning in told {
             out::say(&warned(ctx.out.lang, warning));
         }
         if waiting.wait {
             let name = view.name.clone();
             view = wait::running(ctx, waiting, view).await.inspect_err(|failure| {
+                for warning in held.iter().filter(|one| one.code != failure.code()) {
+                    out::say(&warned(ctx.out.lang, warning));
+                }
                 if matches!(failure, Failure::Fault(_)) {
                     out::say(&texts::hints::stays_failed(ctx.out.lang, name.as_str()));
                 }
@@ -201,6 +206,11 @@ impl Create {
     }
 }
 
+/// Whether a server that is to start could be put nowhere, which is also what becomes of it then.
+fn has_no_place(warning: &Fault) -> bool {
+    warning.code.starts_with("placement.")
+}
+
 /// A warning in the person's language.
 pub(crate) fn warned(lang: Lang, warning: &Fault) -> String {
     match lang {
@@ -224,18 +234,17 @@ pub(crate) fn user_data(file: &str) -> Result<userdata::Text, Failure> {
 /// # Errors
 /// [`Failure::Mistyped`] naming `field`.
 pub(crate) fn nic(field: &str, text: &str) -> Result<WantedNic, Failure> {
-    let (network, address) = match text.split_once('=') {
-        Some((network, address)) => (
-            network,
-            Some(input::value(
-                field,
-                Said::new("NETWORK=ADDRESS with an IPv4 address", "NETWORK=ADDRESS の形で IPv4 アドレスを付けたもの"),
-                address,
-            )?),
-        ),
-        None => (text, None),
+    let Some((network, address)) = text.split_once('=') else {
+        return Ok(WantedNic { network: input::name(text)?, address: None });
     };
-    Ok(WantedNic { network: input::name(network)?, address })
+    let address = address.parse().map_err(|_| {
+        let allowed = Said::new(
+            "NETWORK or NETWORK=ADDRESS, with an IPv4 address such as 203.0.113.120",
+            "NETWORK または NETWORK=ADDRESS の形 (アドレスは 203.0.113.120 のような IPv4)",
+        );
+        input::out_of_range(field, allowed, text)
+    })?;
+    Ok(WantedNic { network: input::name(network)?, address: Some(address) })
 }
 
 /// `tcp:22`, `smtp:25`, `http:80/path` or `icmp`.
@@ -352,6 +361,18 @@ mod tests {
             assert!(refused.code().starts_with("request."), "{words}");
         }
         assert_eq!(request("mail --image mini --user-data /dev/null").unwrap_err().code(), "vm.user-data-refused");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_with_what_may_be_given() {
+        for (words, parts) in [
+            ("mail --image mini --disk 10MiB", ["--disk is 10MiB, but must be at least 1GiB", "1GiB 以上"]),
+            ("mail --image mini --network campus=here", ["--network is campus=here, but must be NETWORK", "IPv4"]),
+        ] {
+            let refused = request(words).unwrap_err();
+            let (en, ja) = (refused.rendered(Lang::En).cause, refused.rendered(Lang::Ja).cause);
+            assert!(en.contains(parts[0]) && ja.contains(parts[1]), "{en} / {ja}");
+        }
     }
 
     #[test]

@@ -32,9 +32,9 @@ fn from_copy(view: &VmView, lang: Lang) -> String {
     }
 }
 
-/// How long it may stand still for a move.
+/// How long it may stand still for a move, if longer than the moment that every move takes.
 fn max_downtime(view: &VmView, lang: Lang) -> String {
-    let Some(seconds) = view.max_downtime_seconds else { return states::shown(lang, vm::Restart::Never.word()) };
+    let Some(seconds) = view.max_downtime_seconds else { return Word::NoLongPause.text(lang).to_owned() };
     let time = format::lasting(u64::from(seconds.get()).saturating_mul(1_000));
     match lang {
         Lang::En => time.en,

@@ -53,11 +53,13 @@ fn what_a_file_declares_is_shown_and_only_done_when_it_is_meant() {
     assert!(ran.status == 0 && ran.err.contains("nothing was done"), "{ran:?}");
     assert!(ran.out.contains("create") && ran.out.contains("memory: 192MiB → 1024MiB"), "{ran:?}");
     assert_eq!(verbs(&stub), ["watari.v1.vm.list -"]);
+    let ja = apply(&cloud, TWO, &["--dry-run", "--lang", "ja"]);
+    assert!(ja.out.contains("メモリ: 192MiB → 1024MiB") && !ja.out.contains("memory"), "{ja:?}");
 
     let ran = apply(&cloud, TWO, &["--yes", "--request-id", "run"]);
     assert!(ran.status == 0 && ran.err.contains("web is made") && ran.err.contains("mail is changed"), "{ran:?}");
     let done = ["watari.v1.vm.list -", "watari.v1.vm.create run-web-create", "watari.v1.vm.resize run-mail-resize"];
-    assert_eq!(verbs(&stub)[1..], done);
+    assert_eq!(verbs(&stub)[2..], done);
     let ran = apply(&cloud, TWO, &["--yes", "--wait", "-o", "json"]);
     let actions: Vec<_> = ran.json().as_array().unwrap().iter().map(|told| told["action"].clone()).collect();
     assert_eq!(actions, ["create", "change"], "{ran:?}");
@@ -100,6 +102,8 @@ fn on_whom_servers_would_depend_is_looked_at_before_anything_is_done() {
     let servers = [("a", "b"), ("b", "a"), ("c", "mial"), ("d", "c"), ("e", "mail")].map(of).join(", ");
     let ran = apply(&cloud, &format!("servers: [{servers}]"), &["--dry-run", "-o", "json"]);
     assert!(ran.status == 1 && ran.err.contains("a > b > a"), "{ran:?}");
+    assert_eq!(ran.err.matches("error[vm.after-cycle]").count(), 1, "one circle is told once: {ran:?}");
+    assert!(!ran.err.contains("watari vm edit"), "neither server is there to be edited: {ran:?}");
     let told = ran.json();
     let code = |name: &str| {
         let one = told.as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();

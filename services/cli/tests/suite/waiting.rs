@@ -6,7 +6,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 use watari_contracts::scheduler::Fault;
-use watari_model::Refusal;
+use watari_model::{Refusal, Said};
 
 #[test]
 fn whoever_waits_for_a_disk_learns_that_it_cannot_go_now_or_was_called_off() {
@@ -84,4 +84,30 @@ fn an_evacuation_that_shuts_nodes_down_is_waited_for_until_they_are_off() {
         assert_eq!(ran.json()["nodes"][0]["state"], last);
         assert_eq!(stub.asked()[1].0, "watari.v1.outage.shut-down");
     }
+}
+
+#[test]
+fn whoever_waits_for_a_server_that_has_no_place_is_told_so_once() {
+    let cloud = Cloud::start();
+    let why = || {
+        let detail = Said::both("2 nodes: 2 cordoned");
+        serde_json::to_value(Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail })).unwrap()
+    };
+    let _stub =
+        Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.create", "watari.v1.vm.get"], move |subject, _| {
+            let mut vm = sample("reply.VmView.json");
+            (vm["state"], vm["fault"], vm["reachable"]) = ("pending".into(), Value::Null, true.into());
+            if subject.ends_with("create") {
+                vm["warnings"] = json!([why()]);
+            } else {
+                (vm["state"], vm["fault"]) = ("failed".into(), why());
+            }
+            Reply(vm)
+        });
+    let create = ["vm", "create", "mail", "--image", "mini"];
+    let ran = cloud.run(&[&create[..], &["--wait"]].concat());
+    assert!(ran.status == 1 && ran.err.contains("error[placement.no-room]"), "{ran:?}");
+    assert_eq!(ran.err.matches("no node can take server mail").count(), 1, "{ran:?}");
+    let ran = cloud.run(&create);
+    assert!(ran.status == 0 && ran.err.contains("warning[placement.no-room]"), "who does not wait learns it: {ran:?}");
 }

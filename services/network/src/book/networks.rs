@@ -1,7 +1,9 @@
-//! Making, showing and deleting networks.
+//! Making, showing, changing and deleting networks.
+
+use std::net::Ipv4Addr;
 
 use watari_chassis::{Mirror, ReadError, WriteError, clock};
-use watari_contracts::network::{CreateNetwork, NetworkView};
+use watari_contracts::network::{CreateNetwork, EditNetwork, NetworkView};
 use watari_model::{
     Document, NetworkName, Refusal,
     network::{Kind, Network, Port},
@@ -68,10 +70,48 @@ impl Book {
         }
     }
 
+    /// Changes what a network hands out; what it gave stays given, and within the range.
+    pub(crate) async fn edit(&self, epoch: Option<u64>, request: &EditNetwork) -> Result<NetworkView, Refusal> {
+        if request.range.is_none() && request.excluded.is_none() {
+            return Err(Refusal::Malformed { detail: "neither range nor excluded is given".to_owned() });
+        }
+        let _alone = self.gate.write().await;
+        let edited = |network: &mut Network| -> Result<(), Refusal> {
+            let new = wanted::edited(network, request, self.settings.most_per_range)?;
+            if new.range != network.range {
+                let networks = self.networks.snapshot();
+                let others = networks.values().map(|entry| &entry.value).filter(|other| other.name != new.name);
+                for other in others {
+                    wanted::beside(&new, other)?;
+                }
+                self.no_neighbours_port(&new)?;
+                self.has_what_it_gave(network, &new)?;
+            }
+            *network = new;
+            Ok(())
+        };
+        let network = self.amend(epoch, &request.name, edited).await?;
+        tracing::info!(network = %network.name, "changed what the network hands out");
+        Ok(self.view(epoch, &network))
+    }
+
+    /// What was drawn goes back to the range, and would be nobody's to give outside of it.
+    fn has_what_it_gave(&self, old: &Network, new: &Network) -> Result<(), Refusal> {
+        let (ports, public) = (self.ports.snapshot(), self.addresses.snapshot());
+        let ports = ports.values().map(|e| &e.value).filter(|port| port.network == old.name).map(|port| port.address);
+        let public = public.values().map(|e| &e.value).filter(|one| one.network == old.name).map(|one| one.address);
+        let is_lost = |address: &Ipv4Addr| old.range.contains(*address) && !new.range.contains(*address);
+        let Some(address) = ports.chain(public).find(is_lost) else { return Ok(()) };
+        let detail =
+            said!("{address} is in use and would lie outside the range", "使用中の {address} が範囲の外になります");
+        Err(Refusal::BadRange { network: new.name.to_string(), detail })
+    }
+
     /// A fixed address of a neighbour on the segment may lie where the new range would.
     fn no_neighbours_port(&self, new: &Network) -> Result<(), Refusal> {
         let networks = self.networks.snapshot();
-        let neighbour = |name: &NetworkName| networks.get(name.as_str()).is_some_and(|n| n.value.shares_wire(new));
+        let shares = |name: &NetworkName| networks.get(name.as_str()).is_some_and(|n| n.value.shares_wire(new));
+        let neighbour = |name: &NetworkName| *name != new.name && shares(name);
         let ports = self.ports.snapshot();
         let within = ports.values().map(|e| &e.value).find(|p| new.range.contains(p.address) && neighbour(&p.network));
         let Some(port) = within else { return Ok(()) };

@@ -118,7 +118,7 @@ impl Book {
     }
 
     /// Writes a network's document after `change`, if that changes anything, and counts its addresses anew.
-    async fn amend(
+    pub(super) async fn amend(
         &self,
         epoch: Option<u64>,
         name: &NetworkName,

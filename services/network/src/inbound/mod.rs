@@ -8,8 +8,8 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     network::{
-        AllocatePort, ClearAddress, CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts, NetworkPage,
-        PortPage, ReleasePorts, Released, ReplacePort,
+        AllocatePort, ClearAddress, CreateNetwork, DeleteNetwork, EditNetwork, GetNetwork, ListNetworks, ListPorts,
+        NetworkPage, PortPage, ReleasePorts, Released, ReplacePort,
     },
 };
 use watari_model::{NetworkName, Refusal, Said, network::Port};
@@ -22,7 +22,7 @@ const PAGE: u32 = 1_000;
 /// All endpoints, not yet serving.
 pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
     let with = || Arc::clone(book);
-    let (create, get, list, clear, delete) = (with(), with(), with(), with(), with());
+    let (create, get, list, edit, clear, delete) = (with(), with(), with(), with(), with(), with());
     let (ports, allocate, replace, release) = (with(), with(), with(), with());
     let server = Server::new(ctx, Service::Network)
         .endpoint::<CreateNetwork, _, _, _>(move |call, request| {
@@ -36,6 +36,10 @@ pub(crate) fn server(ctx: &Context, book: &Arc<Book>) -> Server {
         .endpoint::<ListNetworks, _, _, _>(move |call, _| {
             let networks = list.list(call.epoch);
             async move { Ok(NetworkPage { networks }) }
+        })
+        .endpoint::<EditNetwork, _, _, _>(move |call, request| {
+            let book = Arc::clone(&edit);
+            async move { book.edit(call.epoch, &request).await }
         })
         .endpoint::<ClearAddress, _, _, _>(move |call, request| {
             let book = Arc::clone(&clear);

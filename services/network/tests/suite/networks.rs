@@ -5,7 +5,7 @@ use serde_json::json;
 use watari_chassis::{Bucket, Context};
 use watari_contracts::{
     Service,
-    network::{CreateNetwork, DeleteNetwork, GetNetwork, ListNetworks, ListPorts},
+    network::{CreateNetwork, DeleteNetwork, EditNetwork, GetNetwork, ListNetworks, ListPorts},
 };
 use watari_model::{Refusal, network::Kind, vm::Vm};
 use watari_testkit::{NatsServer, eventually};
@@ -43,6 +43,54 @@ async fn a_network_is_made_once_shown_and_deleted_when_nobody_uses_it() {
         ask(&bus, GetNetwork { name: "second".parse().unwrap() }).await,
         Err(Refusal::NetworkUnknown { .. })
     ));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_network_hands_out_is_changed_and_what_it_gave_stays_given() {
+    let nats = NatsServer::start();
+    let service = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.100-203.0.113.101")).await.unwrap();
+    let mut given = Vec::new();
+    for n in 1..=2 {
+        given.push(ask(&bus, wants(n)).await.unwrap().port.address);
+    }
+    assert!(matches!(ask(&bus, wants(3)).await, Err(Refusal::RangeExhausted { .. })));
+
+    let edit = |range: Option<&str>, excluded: Option<&str>| EditNetwork {
+        name: "campus".parse().unwrap(),
+        range: range.map(str::to_owned),
+        excluded: excluded.map(|text| text.split_whitespace().map(|one| one.parse().unwrap()).collect()),
+    };
+    let grown = edit(Some("203.0.113.99-203.0.113.103"), Some("203.0.113.102=printers"));
+    let view = ask(&bus, grown.clone()).await.unwrap();
+    assert_eq!((view.range.as_str(), view.addresses_used, view.addresses_free), ("203.0.113.99-203.0.113.103", 2, 2));
+    assert_eq!(ask(&bus, grown).await.unwrap(), view, "asking twice changes nothing more");
+    let third = ask(&bus, wants(3)).await.unwrap().port.address;
+    assert!(!given.contains(&third) && third.octets()[3] != 102, "{third}");
+    assert_eq!(ask(&bus, wants(1)).await.unwrap().port.address, given[0]);
+    let free = ask(&bus, edit(None, Some(""))).await.unwrap();
+    assert_eq!((free.excluded.len(), free.addresses_free), (0, 2));
+
+    let second = CreateNetwork {
+        request_id: Some("r2".to_owned()),
+        name: "second".parse().unwrap(),
+        ..lab("203.0.113.110-203.0.113.120")
+    };
+    ask(&bus, second).await.unwrap();
+    for (wrong, code) in [
+        (edit(None, None), "request.malformed"),
+        (edit(Some("203.0.113.101-203.0.113.105"), None), "network.bad-range"),
+        (edit(Some("203.0.113.99-203.0.113.110"), None), "network.range-overlaps"),
+        (edit(None, Some("203.0.113.200")), "network.bad-exclusion"),
+        (EditNetwork { name: "nobody".parse().unwrap(), ..edit(None, Some("")) }, "network.unknown"),
+    ] {
+        let refused = ask(&bus, wrong.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{wrong:?}");
+    }
+    let there = ask(&bus, GetNetwork { name: "campus".parse().unwrap() }).await.unwrap();
+    assert_eq!(there, free, "what is refused changes nothing");
     service.stop().await;
 }
 

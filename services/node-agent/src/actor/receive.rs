@@ -53,6 +53,9 @@ async fn prepare(cx: &Cx, order: &Receive) -> Result<(), Refusal> {
     cx.write_seed(server).await?;
     // What lies here of an earlier stay is worth as little as the old copy of the disk.
     delete(&cx.node.layout.variables(uuid)).await?;
+    // Its console's log as well: what it wrote since comes with it from where it is.
+    delete(&cx.node.layout.console(uuid)).await?;
+    delete(&cx.node.layout.console_before(uuid)).await?;
     cx.provide_variables(server).await?;
     cx.checkpoint(WANTED)?;
     cx.book.amend(uuid, Urgency::Whenever, |record| record.wired = true).await?;

@@ -67,7 +67,8 @@ pub(super) async fn run(cx: &Cx, order: &Remove) -> Result<(), Refusal> {
     }
     // A kept disk keeps what its firmware knows of it.
     let variables = stay.is_empty().then(|| layout.variables(&order.uuid));
-    for path in [layout.seed(&order.uuid), layout.console(&order.uuid)].into_iter().chain(variables) {
+    let written = [layout.seed(&order.uuid), layout.console(&order.uuid), layout.console_before(&order.uuid)];
+    for path in written.into_iter().chain(variables) {
         delete(&path).await?;
     }
     cx.node.room.release(&order.uuid);

@@ -10,6 +10,7 @@
 //! the domain's process (so that after a migration it is opened anew at the other node), when its holder closes it or
 //! is not heard for a while, and when somebody takes it over.
 
+pub(crate) mod log;
 mod session;
 mod tail;
 

@@ -17,8 +17,8 @@ mod uefi;
 use scene::{Scene, scene};
 use watari_contracts::{
     agent::{
-        Answer, Discard, DiskUse, Domain, OffReason, Order, Phase, Progress, ReadConsole, Receive, Release, Remove,
-        Stack, Start, Stop, Suspend,
+        Answer, Discard, DiskUse, Domain, KeepConsole, MOST_KEPT, OffReason, Order, Phase, Progress, ReadConsole,
+        Receive, Release, Remove, Stack, Start, Stop, Suspend,
     },
     plan::{Edition, LayPlan, NetworkPlan, PlannedFirewall},
 };
@@ -109,6 +109,18 @@ async fn a_server_is_started_stopped_started_again_on_its_disk_and_removed() {
     assert_stale(agent.order(remove(scene, "life", 1)).await);
     let console = agent.console("life", 1_000).await;
     assert!(console.is_ok(), "{console:?}");
+    let kept = |uuid: &str| KeepConsole {
+        order: order("keep"),
+        vm: "life".parse().unwrap(),
+        uuid: uuid.to_owned(),
+        text: format!("{}last words elsewhere\n", "x".repeat(MOST_KEPT)),
+    };
+    let uuid = scene.server("life").uuid;
+    assert_eq!(agent.agent.keep_console(kept(&uuid)).await.unwrap().bytes, u64::try_from(MOST_KEPT).unwrap());
+    let told = agent.console("life", 100_000).await.unwrap().text;
+    assert!(told.starts_with('x') && told.contains("last words elsewhere\n"), "it stands before what is written here");
+    let another = agent.agent.keep_console(kept(&scene.server("another").uuid)).await;
+    assert!(matches!(another, Err(Refusal::VmUnknown { .. })), "{another:?}");
 
     let removed = agent.done(remove(scene, "life", 2)).await;
     assert_eq!((removed.fact.domain, removed.fact.disk), (Domain::Absent, false));

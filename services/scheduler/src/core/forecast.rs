@@ -138,6 +138,7 @@ fn look_ahead(
 
     let mut turn = Turn::new(&snap, rules, now);
     let mut foreseen = evacuation::foresee(&mut turn, &outage);
+    name_refuge(&turn, &outage, site, &mut foreseen.left);
     let time = time(&turn, &outage);
     let halts = time.map_or_else(Vec::new, |time| halting(&turn, &outage, time, &mut foreseen));
     let moves = by_turns(&turn, &outage, time.is_some(), foreseen.moves);
@@ -175,6 +176,19 @@ fn look_ahead(
         time_ms: time.map(|time| time.left_ms),
         speed,
     })
+}
+
+/// Where nobody may go since the other sites are emptied themselves, it is not room that lacks: that is told as it is to
+/// whoever would begin the evacuation now.
+fn name_refuge(turn: &Turn<'_>, outage: &Outage, site: &SiteName, left: &mut [Left]) {
+    let elsewhere =
+        |drains: bool| turn.rooms.iter().any(|room| !outage.scope.covers(room.node()) && room.is_draining() == drains);
+    if elsewhere(false) || !elsewhere(true) {
+        return;
+    }
+    for one in left.iter_mut().filter(|one| matches!(one.fault, Refusal::NoRoom { .. })) {
+        one.fault = Refusal::NoRefuge { site: site.to_string() };
+    }
 }
 
 /// In the order of their turns: as migrations wait in their queue, or, where time is short, as they are chosen for it.

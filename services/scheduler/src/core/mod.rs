@@ -68,7 +68,7 @@ pub(crate) use links::Links;
 pub(crate) use naming::{digest, next_migration, next_outage, start_key};
 pub(crate) use placement::{Bases, Need, Rooms, Supply, check, choose};
 pub(crate) use quorum::{Act, Scene};
-pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network};
+pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network, outside_ranges};
 pub(crate) use since::{moved_since, never_left, still_there};
 pub(crate) use speed::{Speed, Sums, part};
 

@@ -190,5 +190,20 @@ pub(crate) fn has_no_network(vm: &Vm) -> Option<Refusal> {
     vm.spec.nics.is_empty().then(|| Refusal::NoNetwork { vm: vm.name.to_string() })
 }
 
+/// The addresses that were asked for and lie outside of what their networks hand out. They are the server's, since many a
+/// machine has one that nobody hands out; but so may another machine's, and who mistyped it should learn that.
+pub(crate) fn outside_ranges(snap: &Snapshot, vm: &Vm) -> Vec<Refusal> {
+    let outside = |nic: &vm::Nic| {
+        let range = snap.networks.get(nic.network.as_str())?.value.range;
+        (nic.fixed && !range.contains(nic.address)).then(|| Refusal::AddressOutside {
+            vm: vm.name.to_string(),
+            network: nic.network.to_string(),
+            address: nic.address.to_string(),
+            range: format!("{}-{}", range.first, range.last),
+        })
+    };
+    vm.spec.nics.iter().filter_map(outside).collect()
+}
+
 #[cfg(test)]
 mod tests;

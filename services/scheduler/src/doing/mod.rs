@@ -2,6 +2,7 @@
 //! key is decided again, and its end wakes the loop. There are no choices here but the one that
 //! [`crate::core::crossing::verdict`] makes.
 
+mod consoles;
 mod memory;
 mod metrics;
 mod orders;

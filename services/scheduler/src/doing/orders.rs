@@ -4,7 +4,7 @@ use watari_chassis::CallError;
 use watari_contracts::{
     Command,
     agent::{
-        Abort, Answer, Discard, DropLayers, Freeze, Grow, Observe, Reboot, Receive, Release, Remove, Resume,
+        Abort, Answer, Discard, DropLayers, Freeze, Grow, Observe, Progress, Reboot, Receive, Release, Remove, Resume,
         RevertDisk, Send, SendAhead, Start, Stop, Suspend, TakeSnapshot, VmFact,
     },
 };
@@ -85,6 +85,9 @@ impl Executor {
         match answer {
             Ok(Answer { progress, fact }) => {
                 self.memory.see(node, &fact);
+                if let (Order::Release(release), Progress::Done) = (order, &progress) {
+                    self.carry_console(node, release);
+                }
                 Outcome::Order(progress, fact)
             }
             Err(error) => self.refused(order, node, Refusal::from(error)),

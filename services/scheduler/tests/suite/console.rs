@@ -1,15 +1,16 @@
 //! Servers' consoles, as far as the scheduler has a part in them: where the server is, and that somebody was there.
 
-use crate::support::{Cloud, create};
+use crate::support::{Cloud, SOON, create};
 use watari_chassis::Bucket;
 use watari_contracts::{
     agent::ConsoleAct,
-    scheduler::{CreateVm, StopVm, VmConsole, VmScreenshot},
+    scheduler::{CreateVm, MigrateVm, StopVm, VmConsole, VmScreenshot},
 };
 use watari_model::{
     Refusal,
     vm::{Opening, State, Vm},
 };
+use watari_testkit::eventually_some;
 
 fn at_console(act: ConsoleAct) -> VmConsole {
     VmConsole { name: "mail".parse().unwrap(), session: "7f3c".to_owned(), act, again: false }
@@ -78,4 +79,16 @@ async fn a_picture_is_taken_where_the_server_runs_if_it_has_a_display() {
     cloud.ask(&StopVm { request_id: None, name: "desk".parse().unwrap(), force: true }).await.unwrap();
     cloud.until("desk", |vm| vm.state == State::Stopped).await;
     assert!(matches!(cloud.ask(&of("desk")).await, Err(Refusal::VmState { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_wrote_before_it_moved_comes_after_it() {
+    let cloud = Cloud::start().await;
+    let from = cloud.running("mail", "myodaiji").await.node.unwrap();
+    assert_eq!(cloud.fleet.console_before(from.as_str(), "mail"), None);
+    let to = Some("y1".parse().unwrap());
+    cloud.ask(&MigrateVm { request_id: None, name: "mail".parse().unwrap(), to }).await.unwrap();
+    let kept = || async { cloud.fleet.console_before("y1", "mail") };
+    let kept = eventually_some("it is kept where it runs now", SOON, kept).await;
+    assert_eq!(kept, format!("mail on {from}"));
 }

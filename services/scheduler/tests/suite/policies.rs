@@ -96,6 +96,7 @@ async fn nobody_depends_on_itself_or_on_what_is_not_there_and_what_others_depend
     assert_eq!(names(&db), ["web"]);
     let again = EditVm { after: Some(vec!["db".parse().unwrap()]), ..edit("web") };
     let again = cloud.ask(&again).await.unwrap();
+    assert_eq!(again.before, Some(Vec::new()), "nobody depends on web, and that is said");
     let codes: Vec<&str> = again.warnings.iter().map(|warning| warning.code.as_str()).collect();
     assert_eq!(codes, ["vm.after-off"], "db is not to run");
 
@@ -105,6 +106,8 @@ async fn nobody_depends_on_itself_or_on_what_is_not_there_and_what_others_depend
     let delete = |name: &str| DeleteVm { request_id: None, name: name.parse().unwrap(), keep_disk: false };
     let refused = cloud.ask(&delete("db")).await;
     assert!(matches!(refused, Err(Refusal::DependedOn { users, .. }) if users == "web"));
+    let edited = cloud.ask(&EditVm { priority: Some(3), ..edit("db") }).await.unwrap();
+    assert_eq!(names(&edited), ["web"], "as where it is shown");
     let free = EditVm { after: Some(Vec::new()), ..edit("web") };
     assert!(cloud.ask(&free).await.unwrap().after.is_empty());
     cloud.until("web", |vm| vm.after.is_empty()).await;

@@ -8,10 +8,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use watari_model::VmName;
 
+use super::Order;
+
 /// The most that one message types, in bytes.
 pub const MOST_TYPED: usize = 4 << 10;
 /// The most that one answer shows, in bytes.
 pub const MOST_SHOWN: usize = 32 << 10;
+/// The most that is kept of what a server wrote before it came to a node, in bytes; escaped it is still a request.
+pub const MOST_KEPT: usize = 32 << 10;
 /// The longest name of a session, in bytes.
 pub const LONGEST_SESSION: usize = 64;
 
@@ -108,6 +112,28 @@ pub struct ConsolePart {
     pub output: Bytes,
     /// How many bytes this session has typed. What is beyond has to be typed again.
     pub typed: u64,
+}
+
+/// Keep the end of what a server wrote to its console where it ran before, in place of what was kept so far: its log
+/// begins anew on each node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeepConsole {
+    /// Who orders.
+    pub order: Order,
+    /// The server, which is here by now.
+    pub vm: VmName,
+    /// Its UUID: for another server of the same name nothing is kept.
+    pub uuid: String,
+    /// What it wrote; of more than [`MOST_KEPT`] bytes the last ones are kept.
+    pub text: String,
+}
+
+/// What is kept of that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsoleKept {
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.network.create", "ネットワークを作成します。"),
     ("watari.v1.network.get", "ネットワーク 1 つの詳細を返します。"),
     ("watari.v1.network.list", "ネットワークの一覧を返します。"),
+    ("watari.v1.network.edit", "ネットワークが配布するアドレスを変更します。"),
     ("watari.v1.network.clear", "ほかの機器が使っていたアドレスを、再び割り当てられるようにします。"),
     ("watari.v1.network.delete", "どのサーバも使っていないネットワークを削除します。"),
     ("watari.v1.port.list", "使用中のアドレスの一覧を返します。"),

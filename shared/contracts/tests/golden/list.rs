@@ -24,7 +24,7 @@ macro_rules! each_request {
                 AddKey GetKey ListKeys DeleteKey
                 CreateProject GetProject ListProjects SetProject DeleteProject;
             image: ImportImage SaveImage EditImage GetImage ListImages DeleteImage ReportCopy;
-            network: CreateNetwork GetNetwork ListNetworks ClearAddress DeleteNetwork ListPorts AllocatePort ReplacePort
+            network: CreateNetwork GetNetwork ListNetworks EditNetwork ClearAddress DeleteNetwork ListPorts AllocatePort ReplacePort
                 ReleasePorts;
             address: AllocateAddress GetAddress ListAddresses AssociateAddress DisassociateAddress ReleaseAddress;
             firewall: CreateFirewall GetFirewall ListFirewalls DeleteFirewall AllowFirewall RevokeFirewall ReplaceFirewall;
@@ -70,6 +70,7 @@ pub(crate) fn commands(samples: &Samples) {
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
         DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole TakePicture UseConsole
+        KeepConsole
     }
     samples.command::<plan::LayPlan>();
     samples.command::<saving::SaveDisk>();

@@ -32,8 +32,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
-        en "{field} is {value}" "give {field} a value of {allowed}"
-        ja "{field} に {value} は指定できません" "{field} には {allowed} を指定してください";
+        en "{field} is {value}, but must be {allowed}" "give {field} a value of {allowed}"
+        ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} には {allowed} を指定してください";
     /// A list has something more than once.
     Repeated { field, value } "request.repeated" 400 No
         en "{field} names {value} twice" "name {value} once"
@@ -105,8 +105,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "サーバ {vm} のディスクの事前転送は取り消されました" "もう一度転送するには watari vm preseed {vm} を実行してください";
     /// Servers would wait for each other.
     AfterCycle { vm, chain } "vm.after-cycle" 409 No
-        en "server {vm} would depend on itself: {chain}" "leave one of them out: watari vm edit NAME --after OTHER, or --no-after"
-        ja "サーバ {vm} が自分自身に依存することになります: {chain}" "どれか 1 つの依存を外してください: watari vm edit 名前 --after 別のサーバ、または --no-after";
+        en "server {vm} would depend on itself: {chain}" "leave out one of these dependencies: --after names all on which a server depends, --no-after none; in a file `after` does"
+        ja "サーバ {vm} が自分自身に依存することになります: {chain}" "このうち 1 つの依存を外してください。--after には依存先をすべて指定し、依存先がなければ --no-after を指定します。ファイルでは after に書きます";
     /// What it depends on is off.
     AfterOff { vm, off } "vm.after-off" 409 No
         en "server {vm} depends on {off}, which is to be off: nothing waits for what is off" "to have it waited for, start it: watari vm start NAME"
@@ -247,8 +247,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "サイト {site} は退避中または退避済みです ({outage})" "停電が終わり、帰還を終えた後に行ってください。帰還させるには: watari site return {site}";
     /// The only other site is leaving as well.
     NoRefuge { site } "site.no-refuge" 409 Later
-        en "no other site can receive the servers of {site}" "bring the other site home first, or add nodes there"
-        ja "{site} のサーバを受け入れられるサイトがほかにありません" "先にほかのサイトを帰還させるか、ノードを追加してください";
+        en "no other site can receive the servers of {site}" "bring the other site home first, once its power is back (watari site return SITE; `watari site list` shows them), or add nodes there"
+        ja "{site} のサーバを受け入れられるサイトがほかにありません" "停電が終わっていれば先にほかのサイトを帰還させる (watari site return サイト名。一覧は `watari site list`) か、そこにノードを追加してください";
     // --- migration -------------------------------------------------------------------------
     /// No such migration.
     MigrationUnknown { migration } "migration.unknown" 404 No

@@ -167,6 +167,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("List the networks", "ネットワークの一覧を表示します"),
     ("Show one network", "ネットワーク 1 つの詳細を表示します"),
     (
+        "Change which addresses a network hands out; those that servers have stay theirs",
+        "ネットワークが配布するアドレスを変更します。サーバが使用中のアドレスは変わりません",
+    ),
+    (
         "Give out again an address that another machine had, which has it no more",
         "ほかの機器が使っていて、いまは使っていないアドレスを、再び割り当てられるようにします",
     ),

@@ -31,10 +31,12 @@ pub fn in_japanese(mut command: Command) -> Command {
     translated(command)
 }
 
-fn translated(command: Command) -> Command {
+fn translated(mut command: Command) -> Command {
     let about = command.get_about().map(|text| shown(&text.to_string()));
     let (short, long) = (command.get_after_help().map(notes), command.get_after_long_help().map(notes));
+    let usage = usage(&command.render_usage().to_string());
     let mut command = command
+        .override_usage(usage)
         .help_template(TEMPLATE)
         .subcommand_help_heading("コマンド")
         .mut_args(explained)
@@ -49,6 +51,12 @@ fn translated(command: Command) -> Command {
         command = command.after_long_help(notes);
     }
     command
+}
+
+/// How a command is typed, without the heading; the parser's own words in it stand for what one types there.
+fn usage(text: &str) -> String {
+    let text = text.strip_prefix("Usage:").unwrap_or(text).trim();
+    text.replace("[OPTIONS]", "[オプション]").replace("<COMMAND>", "<コマンド>")
 }
 
 /// An option's or argument's help, with what the parser would add to it in English.
@@ -230,8 +238,17 @@ mod tests {
         }
         for help in all {
             assert!(help.contains("使い方: "), "{help}");
-            let english =
-                ["Usage:", "Commands:", "Arguments:", "Options:", "Example", "[default", "[possible", "Print"];
+            let english = [
+                "Usage:",
+                "Commands:",
+                "Arguments:",
+                "Options:",
+                "Example",
+                "[default",
+                "[possible",
+                "Print",
+                "[OPTIONS]",
+            ];
             for word in english {
                 assert!(!help.contains(word), "{word}: {help}");
             }

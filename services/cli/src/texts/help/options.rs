@@ -257,6 +257,15 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     // --- networks --------------------------------------------------------------------------
     ("The network", "ネットワーク"),
+    (
+        "The addresses handed out from now on; those of the range before that are in use must be among them",
+        "今後配布するアドレス。これまでの範囲で使用中のアドレスをすべて含めます",
+    ),
+    (
+        "Addresses of the range that are given only to who asks for one by name, in place of all there were; may be given several times",
+        "範囲のうち、指定されたときにだけ割り当てるアドレス。これまでの指定はすべて置き換えます。複数回指定できます",
+    ),
+    ("Nothing of the range is kept back any more", "除外をすべて取りやめます"),
     ("Its name", "名前"),
     (
         "The campus's own segment, on a bridge that each node has",

@@ -3,6 +3,7 @@
 use watari_model::{
     Refusal,
     migration::{Migration, Reason, State},
+    outage::{Outage, Scope},
     vm::{Change, Desired, Vm},
 };
 
@@ -24,6 +25,11 @@ fn of(vms: Vec<Vm>, now: u64) -> Forecast {
 }
 
 fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
+    let snap = snapshot(vms, migration);
+    forecast(&snap, &Rules::default(), &"myodaiji".parse().unwrap(), at(now)).unwrap()
+}
+
+fn snapshot(vms: Vec<Vm>, migration: Option<Migration>) -> Snapshot {
     let (mut docs, mut counter) = (Documents::default(), 0);
     for name in ["myodaiji", "yamate"] {
         put(&mut docs.sites, &mut counter, site(name), 0);
@@ -37,8 +43,7 @@ fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
         put(&mut docs.migrations, &mut counter, migration, 0);
     }
     let Documents { vms, sites, nodes, migrations, .. } = docs;
-    let snap = Snapshot { vms, sites, nodes, migrations, ..Snapshot::default() };
-    forecast(&snap, &Rules::default(), &"myodaiji".parse().unwrap(), at(now)).unwrap()
+    Snapshot { vms, sites, nodes, migrations, ..Snapshot::default() }
 }
 
 #[test]
@@ -116,4 +121,22 @@ fn who_did_not_arrive_the_last_time_could_leave_but_is_warned_of() {
     for state in [State::Completed, State::Cancelled] {
         assert_eq!(warned(state), [], "{state:?}");
     }
+}
+
+#[test]
+fn where_the_other_site_is_emptied_itself_the_way_out_is_its_return_and_not_more_room() {
+    let snap = snapshot(vec![running("mail")], None);
+    let site = "myodaiji".parse().unwrap();
+    let told = |snap: &Snapshot| {
+        let plan = forecast(snap, &Rules::default(), &site, at(1_000)).unwrap();
+        plan.left.iter().map(|left| left.fault.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&snap), []);
+    let (mut emptied, mut counter) = (snap, 9);
+    let scope = Scope::Site("yamate".parse().unwrap());
+    let outage = Outage::begun("yamate-1".parse().unwrap(), scope, String::new(), at(0));
+    put(&mut emptied.outages, &mut counter, outage, 0);
+    let why = told(&emptied);
+    assert_eq!(why, [Refusal::NoRefuge { site: "myodaiji".to_owned() }]);
+    assert!(why[0].english().remedy.contains("watari site return"), "{why:?}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    GroupName, Said, SegmentName, VmName,
+    GroupName, Said, SegmentName, SiteName, VmName,
     image::Firmware,
     network,
     node::{Enforcement, Node, Unlike},
@@ -135,8 +135,9 @@ impl Unfit {
     }
 }
 
-/// One line: how many nodes come into question, of all if these are not all, and what is the matter with them.
-pub(crate) fn explain(unfit: &[Unfit], all: usize) -> Said {
+/// One line: how many nodes come into question, of all if these are not all, of which site if they are of one, and what
+/// is the matter with them.
+pub(crate) fn explain(unfit: &[Unfit], all: usize, site: Option<&SiteName>) -> Said {
     if unfit.is_empty() {
         return Said::new("there is no node to choose from", "選べるノードがありません");
     }
@@ -149,6 +150,12 @@ pub(crate) fn explain(unfit: &[Unfit], all: usize) -> Said {
     let parts: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} {}", why.text(*n, *most))).collect();
     let ja: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} 台は{}", why.japanese(*most))).collect();
     let (asked, parts, ja) = (unfit.len(), parts.join(", "), ja.join("、"));
+    if let Some(site) = site.filter(|_| asked < all) {
+        return said!(
+            "{asked} of {all} nodes in question, those of site {site}: {parts}",
+            "全 {all} 台のうち対象となるサイト {site} の {asked} 台について、{ja}"
+        );
+    }
     if asked < all {
         return said!(
             "{asked} of {all} nodes in question: {parts}",

@@ -13,11 +13,12 @@ mod room;
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use watari_model::{NodeName, Refusal, SegmentName, VmName, network, node::Node, vm::Vm};
+use watari_model::{NodeName, Refusal, SegmentName, SiteName, VmName, network, node::Node, vm::Vm};
 
 pub(crate) use bases::{Bases, Supply};
 use fit::{Unfit, explain};
 pub(crate) use plan::plan;
+use room::Room;
 pub(crate) use room::Rooms;
 
 use super::{Snapshot, rules::Amount};
@@ -119,8 +120,16 @@ pub(crate) fn choose(
         if blames(&Unfit::Base) {
             return no_image(need);
         }
-        Refusal::NoRoom { vm: need.name().to_string(), detail: explain(&unfit, rooms.iter().count()) }
+        let detail = explain(&unfit, rooms.iter().count(), only_site(rooms, candidates));
+        Refusal::NoRoom { vm: need.name().to_string(), detail }
     })
+}
+
+/// The site of all candidates, if it is one.
+fn only_site<'r>(rooms: &'r Rooms, candidates: Candidates<'_>) -> Option<&'r SiteName> {
+    let mut sites = rooms.iter().map(Room::node).filter(|node| candidates(node)).map(|node| &node.site);
+    let first = sites.next()?;
+    sites.all(|site| site == first).then_some(first)
 }
 
 /// So many nodes without UEFI firmware are named.

@@ -65,9 +65,16 @@ fn invariant_9_no_room_says_how_many_nodes_there_are_and_what_is_the_matter_with
     let there: &dyn Fn(&Node) -> bool = &|node| node.site.as_str() == "yamate";
     let refusal = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), there, &[]).unwrap_err();
     let cause = refusal.english().cause;
-    assert!(cause.contains("2 of 4 nodes in question: 1 cordoned, 1 has 128 MiB free"), "{cause}");
+    assert!(
+        cause.contains("2 of 4 nodes in question, those of site yamate: 1 cordoned, 1 has 128 MiB free"),
+        "{cause}"
+    );
     let cause = refusal.japanese().cause;
-    assert!(cause.contains("全 4 台のうち対象となる 2 台について、1 台は受入停止中、"), "{cause}");
+    assert!(cause.contains("全 4 台のうち対象となるサイト yamate の 2 台について、1 台は受入停止中、"), "{cause}");
+    let mixed: &dyn Fn(&Node) -> bool = &|node| node.name.as_str() != "m1";
+    let refusal = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), mixed, &[]).unwrap_err();
+    let cause = refusal.english().cause;
+    assert!(cause.contains("3 of 4 nodes in question: 1 draining, "), "they are of two sites: {cause}");
     let one = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
     assert!(one.english().cause.contains("it is draining"), "{one}");
     assert!(one.japanese().cause.ends_with(": 退避中"), "{:?}", one.japanese());

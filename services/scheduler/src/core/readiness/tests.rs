@@ -11,7 +11,7 @@ use crate::core::{
     forecast::forecast_within,
     tests::{
         campus::{Campus, SECOND},
-        documents::{at, image, put, vm as server},
+        documents::{at, image, network, nic, put, vm as server},
     },
 };
 
@@ -189,4 +189,21 @@ fn a_server_on_no_network_is_told_of_and_one_that_is_on_one_is_not() {
     let (mac, address) = ("52:57:cb:00:71:64".to_owned(), [203, 0, 113, 100].into());
     let nics = vec![vm::Nic { network, segment, mac, address, fixed: false, address6: None }];
     assert_eq!(has_no_network(&Vm { spec: vm::Spec { nics, ..alone.spec.clone() }, ..alone }), None);
+}
+
+#[test]
+fn an_address_that_was_asked_for_outside_the_range_is_told_of_and_one_inside_is_not() {
+    let (mut snap, mut counter) = (Snapshot::default(), 0);
+    put(&mut snap.networks, &mut counter, network("campus"), 0);
+    let told = |number: u8, fixed: bool| {
+        let mut web = server("web", 64);
+        web.spec.nics = vec![vm::Nic { fixed, ..nic(&network("campus"), number) }];
+        outside_ranges(&snap, &web)
+    };
+    let outside = told(20, true);
+    assert_eq!(outside.iter().map(Refusal::code).collect::<Vec<_>>(), ["network.address-outside"]);
+    for text in [outside[0].english().cause, outside[0].japanese().cause] {
+        assert!(text.contains("203.0.113.20") && text.contains("203.0.113.100-203.0.113.199"), "{text}");
+    }
+    assert_eq!((told(120, true), told(20, false)), (Vec::new(), Vec::new()), "what was drawn was given by the network");
 }

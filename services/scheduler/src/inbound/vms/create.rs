@@ -21,7 +21,7 @@ use watari_model::{
 
 use super::{Desk, after::off, answered, digest_of, find, newest, remember, unwritten};
 use crate::{
-    core::{cannot_leave, cannot_start, digest, has_no_network},
+    core::{cannot_leave, cannot_start, digest, has_no_network, outside_ranges},
     settings::CannotLeave,
 };
 
@@ -134,13 +134,15 @@ impl Desk {
     }
 
     /// Whoever makes a server is told in time if there is no room for it, if it could not leave when the power goes, as is
-    /// known already, if nobody could reach it, or if what it depends on is off.
+    /// known already, if nobody could reach it, if an address that was asked for lies where none is handed out, or if what it
+    /// depends on is off.
     fn show_made(&self, vm: &Vm) -> VmView {
         let (snap, rooms) = (self.stores().snapshot(), || self.rooms());
         let off = off(&snap.vms, &vm.name, &vm.spec.after);
         let leaves = cannot_leave(&snap, &self.rules, rooms, vm, clock::now());
         let known = [cannot_start(&snap, rooms, vm), leaves, has_no_network(vm), off];
-        VmView { warnings: known.iter().flatten().map(Fault::from).collect(), ..self.show(vm) }
+        let outside = outside_ranges(&snap, vm);
+        VmView { warnings: known.iter().flatten().chain(&outside).map(Fault::from).collect(), ..self.show(vm) }
     }
 
     /// A new UUID; or, if an earlier try drew addresses and died before the document was made,

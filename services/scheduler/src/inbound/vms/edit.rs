@@ -13,7 +13,7 @@ use watari_model::{
 
 use super::{
     Desk,
-    after::off,
+    after::{off, users},
     check::{check_max_downtime, check_priority, check_probes},
     digest_of,
     power::not_now,
@@ -71,7 +71,10 @@ impl Desk {
         };
         let view = self.amend(&request.name, request.request_id.as_deref(), &digest, edit).await?;
         let after = request.after.as_deref().unwrap_or_default();
-        let off = off(&self.stores().vms.snapshot(), &request.name, after);
-        Ok(VmView { warnings: off.iter().map(Fault::from).collect(), ..view })
+        let vms = self.stores().vms.snapshot();
+        let off = off(&vms, &request.name, after);
+        // As where it is shown: who reads on whom it depends now reads who depends on it beside that.
+        let before = users(&vms, &request.name).cloned().collect();
+        Ok(VmView { warnings: off.iter().map(Fault::from).collect(), before: Some(before), ..view })
     }
 }

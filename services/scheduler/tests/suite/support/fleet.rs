@@ -11,9 +11,10 @@ use watari_chassis::{Context, Server, clock};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Answer, Bytes, ConsolePart, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded, Held, Hold,
-        NodeFacts, Observe, ObserveAll, OffReason, Passage, Phase, Picture, Progress, ReadConsole, Reboot, Receive,
-        Release, Remove, Resume, Seed, Send, ShutDown, Start, Stop, Suspend, TakePicture, Transfer, UseConsole, VmFact,
+        Abort, Answer, Bytes, ConsoleKept, ConsolePart, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded,
+        Held, Hold, KeepConsole, NodeFacts, Observe, ObserveAll, OffReason, Passage, Phase, Picture, Progress,
+        ReadConsole, Reboot, Receive, Release, Remove, Resume, Seed, Send, ShutDown, Start, Stop, Suspend, TakePicture,
+        Transfer, UseConsole, VmFact,
     },
     subjects,
 };
@@ -85,6 +86,8 @@ struct World {
     /// The most that were copied at the same time.
     copying: usize,
     most_copying: usize,
+    /// What nodes were told of what servers wrote before they came.
+    consoles: HashMap<(NodeName, VmName), String>,
     /// The longest time from a copy's being whole to its being resumed.
     arrived: HashMap<VmName, u64>,
     pauses: Vec<u64>,
@@ -101,6 +104,11 @@ impl Fleet {
     pub fn new(ctx: &Context) -> Self {
         let world = World { copy: Duration::from_millis(50), ..World::default() };
         Self { ctx: ctx.clone(), world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// What a node was told of what a server wrote to its console before it came.
+    pub fn console_before(&self, node: &str, vm: &str) -> Option<String> {
+        self.world().consoles.get(&(node.parse().unwrap(), vm.parse().unwrap())).cloned()
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -504,6 +512,11 @@ impl Fleet {
             }))
             .command(handler!(|_: Fleet, node: NodeName, o: ReadConsole| async move {
                 Ok(ConsoleText { text: format!("{} on {node}", o.vm) })
+            }))
+            .command(handler!(|fleet: Fleet, node: NodeName, o: KeepConsole| async move {
+                let bytes = u64::try_from(o.text.len()).unwrap();
+                fleet.world().consoles.insert((node, o.vm), o.text);
+                Ok(ConsoleKept { bytes })
             }))
             .command(handler!(|_: Fleet, node: NodeName, o: TakePicture| async move {
                 Ok(Picture { png: Bytes(format!("{} on {node}", o.vm).into_bytes()) })

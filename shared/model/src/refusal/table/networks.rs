@@ -48,8 +48,8 @@ macro_rules! with_networks {
                 ja "ネットワーク {network} のサブネット {cidr} は、ネットワーク {other} の {theirs} と重なっています (ノードは両方の経路を持ちます)" "別の --cidr と、その内側の --range を指定してください。使用中のものは `watari network list` で確認できます";
             /// Every address is taken.
             RangeExhausted { network, size } "network.range-exhausted" 507 Later
-                en "no address of network {network} is free, of {size}" "delete servers that are not needed, or make a network with a larger range"
-                ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、より広い範囲のネットワークを作ってください";
+                en "no address of network {network} is free, of {size}" "delete servers that are not needed, or hand out more: watari network edit {network} --range FIRST-LAST"
+                ja "ネットワーク {network} の {size} 個のアドレスはすべて使用中です" "不要なサーバを削除するか、watari network edit {network} --range 最初-最後 で配布範囲を広げてください";
             /// Every public address is allocated, which no deletion of a server changes.
             PublicRangeExhausted { network, size } "network.public-exhausted" 507 Later
                 en "no public address of network {network} is free, of {size}" "give back one that is not needed: watari address release ADDRESS; `watari address list --network {network}` shows which lead nowhere"
@@ -58,6 +58,10 @@ macro_rules! with_networks {
             AddressTaken { network, address, owner: Said } "network.address-taken" 409 No
                 en "address {address} of network {network} belongs to {owner}" "choose another address, or leave it out and take what is given"
                 ja "ネットワーク {network} のアドレス {address} は {owner} が使用しています" "別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+            /// A server has an address by its name that nobody would have been given. Only told, never refused.
+            AddressOutside { vm, network, address, range } "network.address-outside" 409 No
+                en "address {address} of server {vm} lies outside the range {range} of network {network}: it was asked for by its name" "make sure that no other machine of the network has it or is given it by another DHCP server; an address of the range is given by --network {network} alone"
+                ja "サーバ {vm} のアドレス {address} は、ネットワーク {network} の配布範囲 {range} の外です (指定されたとおりに割り当てました)" "ほかの機器がこのアドレスを使っていないこと、ほかの DHCP サーバが配布しないことを確認してください。範囲内のアドレスでよければ --network {network} とだけ指定します";
             /// Somebody who is no server answers for this address on the segment.
             AddressStrange { network, address, mac, node } "address.taken" 409 No
                 en "address {address} of network {network} is used by a machine that is no server here: {mac} answered node {node}" "find that machine by its MAC and give it another address, then: watari network clear {network} {address}; or choose another address, or leave it out and take what is given"
