@@ -393,7 +393,9 @@ fn asks_its_node(network: &Network) -> Result<(), Said> {
 /// Whether two documents describe the same network, whenever and by whichever request they were made,
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
-    let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
+    // A document of an older version names nobody where this one has the node.
+    let dns = |n: &Network| Some(n.dns.clone()).filter(|dns| dns[..] != [NODE_ADDRESS]).unwrap_or_default();
+    let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, dns(n));
     let more = |n: &Network| (n.public, n.vlan, n.mtu, n.excluded.clone(), n.routes.clone(), n.ipv6.clone());
     part(a) == part(b) && more(a) == more(b)
 }

@@ -128,6 +128,10 @@ fn servers_ask_their_node_for_names_if_nobody_else_is_named_and_they_have_a_way_
     let told = |gateway, dns: &[&str]| made(&with(gateway, dns)).unwrap().dns;
     assert_eq!(told(way_out, &[]), [NODE_ADDRESS]);
     assert_eq!(told(None, &[]), [] as [Ipv4Addr; 0]);
+    // A request of before this was so may be repeated after.
+    let now = made(&with(way_out, &[])).unwrap();
+    let (before, other) = (Network { dns: Vec::new(), ..now.clone() }, made(&with(way_out, &["192.0.2.53"])).unwrap());
+    assert!(same(&now, &before) && !same(&now, &other));
     assert_eq!(told(way_out, &["192.0.2.53"]), [Ipv4Addr::new(192, 0, 2, 53)]);
     assert_eq!(told(way_out, &[node, "192.0.2.53"]), [NODE_ADDRESS, Ipv4Addr::new(192, 0, 2, 53)]);
     assert_eq!(made(&CreateNetwork { public: true, ..with(way_out, &[]) }).unwrap().dns, [] as [Ipv4Addr; 0]);
