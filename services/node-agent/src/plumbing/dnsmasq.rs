@@ -108,7 +108,7 @@ impl Config {
             Some(dns) => {
                 arguments.push(with("--hostsdir=", &dns.names));
                 // Whatever is not known of our own names is not asked of others.
-                arguments.push(format!("--local=/{}/", DOMAIN).into());
+                arguments.push(format!("--local=/{DOMAIN}/").into());
                 arguments.push(format!("--dhcp-option=option:domain-name,{}", dns.domain).into());
                 arguments.push(option("dns-server", &[dns.address]));
                 let ipv6 = self.ipv6.iter().flat_map(|ipv6| ipv6.dns.iter().copied().map(IpAddr::V6));
