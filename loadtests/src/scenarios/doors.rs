@@ -29,18 +29,20 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 ];
 
 /// Hosts, and the ports on which they may be called: TCP, then UDP. Nodes serve names and addresses to
-/// their guests (53, 67 and 547), tell them who they are (16925) and carry overlay networks (4789): the plain ones,
-/// and all of them for guests.
+/// their guests (53, 67 and 547; 16926 for names on provider networks), tell them who they are (16925) and carry overlay
+/// networks (4789): the plain ones, and all of them for guests.
 const DOORS: [(&[&str], &[u16], &[u16]); 4] = [
     (&["m-front", "y-front"], &[4222, 6222, 8443, 8444], &[]),
     (&["witness"], &[4222, 6222], &[]),
-    (&["m1", "m2", "y1", "y2"], &[53, METADATA, 16_514], &[53, 67, 547, 4789]),
+    (&["m1", "m2", "y1", "y2"], &[53, METADATA, RESOLVER, 16_514], &[53, 67, 547, 4789, RESOLVER]),
     (&["client"], &[], &[]),
 ];
 /// DNS is spoken to guests as they know it.
 const NAMES: u16 = 53;
 /// Where a node tells its own servers who they are, once it has some. Nobody else gets through to it.
 const METADATA: u16 = 16_925;
+/// Where it tells them names on provider networks, likewise.
+const RESOLVER: u16 = 16_926;
 /// What a plain NATS client or a browser would say.
 const KNOCKS: [&str; 2] = ["CONNECT {\"verbose\":true}\r\nPING\r\n", "GET /healthz HTTP/1.0\r\n\r\n"];
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -82,12 +84,12 @@ fn listeners(stage: &Stage) -> anyhow::Result<()> {
                 ensure!(udp.contains(&port), "{host} listens on UDP {address}:{port}");
             }
             let open = doors(lab, host, "-t")?;
-            for port in tcp.iter().filter(|port| ![NAMES, METADATA].contains(port)) {
+            for port in tcp.iter().filter(|port| ![NAMES, METADATA, RESOLVER].contains(port)) {
                 ensure!(open.iter().any(|(_, p)| p == port), "nothing listens on {host}'s port {port}: {open:?}");
             }
             for (address, port) in open {
                 ensure!(tcp.contains(&port), "{host} listens on TCP {address}:{port}");
-                if port == METADATA {
+                if [METADATA, RESOLVER].contains(&port) {
                     // Nobody beside the node's own servers comes through.
                     for address in [address_of(lab, host)?, on_campus(lab, host)?] {
                         ensure!(!stage.is_open(&address, port)?, "{host}'s {address}:{port} lets a stranger in");

@@ -2,15 +2,15 @@
 //! lays again by itself.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 
-use super::{Stage, apart, until};
+use super::{Stage, apart, doors, until};
 use crate::{answer, lab::NODES};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
@@ -19,6 +19,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("an_overlay_network_spans_the_campuses_and_a_connection_survives_crossings", spans),
     ("guests_of_two_networks_neither_reach_nor_pass_for_nor_hear_each_other", apart::apart),
     ("a_server_learns_who_it_is_from_its_node_and_not_who_its_neighbour_is", who_it_is),
+    ("a_server_finds_its_neighbours_by_name_on_whichever_campus_it_runs", names),
     ("a_node_lays_its_overlay_networks_again_after_a_restart_and_a_power_cut", again),
 ];
 
@@ -29,6 +30,8 @@ const GLANCE: Duration = Duration::from_secs(3);
 /// The guest's echo, and its relay: see deploy/guest/build.
 pub(super) const ECHO: u16 = 7;
 const RELAY: u16 = 14;
+/// Where a server reaches the node that it is on.
+const NODE: &str = "169.254.169.254";
 
 /// A connection from one server to another's echo port, held by the relay of the first.
 pub(super) struct Talk {
@@ -121,9 +124,29 @@ impl Stage {
 
     /// What the metadata address answers a server: the status and the text.
     fn metadata(&self, vm: &str, question: &str, header: &str) -> anyhow::Result<(u16, String)> {
-        let mut stream = Talk::relayed(self, vm, "169.254.169.254", 80, PATIENCE)?.stream;
+        let mut stream = Talk::relayed(self, vm, NODE, 80, PATIENCE)?.stream;
         write!(stream.get_mut(), "{question} HTTP/1.1\r\nHost: metadata\r\n{header}\r\n\r\n")?;
         answer::read(&mut stream)
+    }
+
+    /// The address that a name server tells a server for a name, by the server's relay (RFC 1035, section 4).
+    pub(super) fn resolved(&self, vm: &str, server: &str, name: &str) -> anyhow::Result<Ipv4Addr> {
+        let mut stream = Talk::relayed(self, vm, server, 53, PATIENCE)?.stream;
+        let mut question = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len())?);
+            question.extend(label.bytes());
+        }
+        question.extend([0, 0, 1, 0, 1]);
+        let length = u16::try_from(question.len())?.to_be_bytes();
+        stream.get_mut().write_all(&[&length[..], &question].concat())?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).with_context(|| format!("{server} tells {vm} nothing of {name}"))?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut answer)?;
+        let found = answer.len() > question.len() && answer[3] & 0x0f == 0 && answer[7] > 0;
+        ensure!(found, "{server} tells {vm} that there is no {name}: {answer:?}");
+        Ok(Ipv4Addr::from(<[u8; 4]>::try_from(&answer[answer.len() - 4..])?))
     }
 
     /// A network's links on a node, and what its tunnel knows, in an order of its own.
@@ -189,6 +212,40 @@ fn spans(stage: &Stage) -> anyhow::Result<()> {
     stage.watari(&["address", "release", &public, "--yes"])?;
     until(5, "its public address leads nowhere", || Ok(stage.page(&public, "/uptime").is_err()))?;
     stage.watari(&["network", "delete", "outside", "--yes"])?;
+    Ok(())
+}
+
+/// Names of neighbours are told on either campus: on an overlay network by its gateway, on the campus's own by the node.
+fn names(stage: &Stage) -> anyhow::Result<()> {
+    drop(stage.neighbours()?);
+    let gateway = stage.show("network", "lab")?["gateway"].as_str().context("no gateway")?.to_owned();
+    for (vm, other) in [("near", "far"), ("far", "near")] {
+        let told = stage.resolved(vm, &gateway, &format!("{other}.lab.watari.internal"))?;
+        ensure!(told.to_string() == stage.address(other)?, "{other} is at {told}, as {vm} is told");
+    }
+    // The client is the way out.
+    let gateway = doors::on_campus(&stage.lab, "client")?;
+    let range = ["--cidr", "203.0.113.0/24", "--range", "203.0.113.236-203.0.113.239", "--gateway", &gateway];
+    let made = stage.watari(&[&["network", "create", "named", "--provider"], &range[..]].concat())?;
+    ensure!(made["dns"][0] == NODE, "the node is not its name server: {made}");
+    for vm in ["asker", "asked"] {
+        stage.create(vm, "named", &[])?;
+        stage.until_page(&stage.address(vm)?, 120)?;
+    }
+    let address = stage.address("asked")?;
+    let is_told = || -> anyhow::Result<()> {
+        let told = stage.resolved("asker", NODE, "asked.named.watari.internal")?;
+        ensure!(told.to_string() == address, "asked is at {told}");
+        Ok(())
+    };
+    is_told()?;
+    // Told by another node, and of one that runs elsewhere.
+    stage.watari(&["vm", "migrate", "asker", "--to", stage.other_side("asker")?, "--wait"])?;
+    is_told()?;
+    for vm in ["asker", "asked"] {
+        stage.watari(&["vm", "delete", vm, "--yes", "--wait"])?;
+    }
+    stage.watari(&["network", "delete", "named", "--yes"])?;
     Ok(())
 }
 

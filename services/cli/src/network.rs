@@ -152,7 +152,7 @@ pub struct Create {
     /// The router told to servers, outside the range
     #[arg(long, value_name = "ADDRESS")]
     gateway: Option<String>,
-    /// A name server told to servers; may be given several times
+    /// A name server told to servers; may be given several times [default: with --gateway, the node: 169.254.169.254]
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
     /// A way to another subnet besides the gateway's; may be given several times

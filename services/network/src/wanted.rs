@@ -10,8 +10,8 @@ use watari_contracts::network::{CreateNetwork, EditNetwork, WantedIpv6};
 use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
     network::{
-        ENCAPSULATION, Ipv6, Kind, LEAST_IPV6_MTU, MOST_DNS, Network, OVERLAY_MTUS, Overlay, PROVIDER_MTUS, Range,
-        Stranger, VLANS, VNIS,
+        ENCAPSULATION, Ipv6, Kind, LEAST_IPV6_MTU, MOST_DNS, NODE_ADDRESS, Network, OVERLAY_MTUS, Overlay,
+        PROVIDER_MTUS, Range, Stranger, VLANS, VNIS,
     },
     node::Node,
     said,
@@ -69,7 +69,7 @@ pub(crate) fn network(wanted: &CreateNetwork, most_addresses: u64, now: Timestam
         range,
         excluded,
         gateway,
-        dns: wanted.dns.clone(),
+        dns: name_servers(wanted),
         routes: wanted.routes.clone(),
         strangers: Vec::new(),
         ipv6,
@@ -98,6 +98,14 @@ pub(crate) fn edited(there: &Network, wanted: &EditNetwork, most_addresses: u64)
     new.check()?;
     usable(&new, most_addresses).map_err(refuse)?;
     Ok(new)
+}
+
+/// Where nothing is said of name servers, servers that have a way out ask the node that they are on. On an overlay network
+/// they ask its gateway, whatever is said.
+fn name_servers(wanted: &CreateNetwork) -> Vec<Ipv4Addr> {
+    let is_for_servers = wanted.kind == Kind::Provider && !wanted.public && wanted.gateway.is_some();
+    let says_nothing = wanted.dns.is_empty() && wanted.ipv6.as_ref().is_none_or(|ipv6| ipv6.dns.is_empty());
+    if is_for_servers && says_nothing { vec![NODE_ADDRESS] } else { wanted.dns.clone() }
 }
 
 /// The largest packets that a network of that kind may have.
@@ -361,6 +369,9 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
             "ネームサーバが {given} 台指定されていますが、サーバが読むのは {MOST_DNS} 台です"
         ));
     }
+    if dns.contains(&NODE_ADDRESS) {
+        asks_its_node(network)?;
+    }
     for (n, server) in dns.iter().enumerate() {
         if server.is_unspecified() || server.is_multicast() || server.is_broadcast() || nobodys(server) {
             return Err(said!(
@@ -381,10 +392,29 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
     Ok(())
 }
 
+/// Whether servers could ask the node that they are on for names.
+fn asks_its_node(network: &Network) -> Result<(), Said> {
+    if network.kind == Kind::Overlay {
+        return Err(said!(
+            "servers of an overlay network ask its gateway for names, which cannot ask {NODE_ADDRESS} in turn",
+            "オーバーレイのサーバはゲートウェイに名前を問い合わせ、ゲートウェイから {NODE_ADDRESS} に問い合わせることはできません"
+        ));
+    }
+    if network.gateway.is_none() {
+        return Err(said!(
+            "the name server {NODE_ADDRESS} is the node itself, which servers reach only if the network has a gateway",
+            "ネームサーバ {NODE_ADDRESS} はノード自身で、ネットワークにゲートウェイがないとサーバから届きません"
+        ));
+    }
+    Ok(())
+}
+
 /// Whether two documents describe the same network, whenever and by whichever request they were made,
 /// and whatever number the older one got.
 pub(crate) fn same(a: &Network, b: &Network) -> bool {
-    let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, n.dns.clone());
+    // A document of an older version names nobody where this one has the node.
+    let dns = |n: &Network| Some(n.dns.clone()).filter(|dns| dns[..] != [NODE_ADDRESS]).unwrap_or_default();
+    let part = |n: &Network| (n.name.clone(), n.kind, n.segment.clone(), n.cidr, n.range, n.gateway, dns(n));
     let more = |n: &Network| (n.public, n.vlan, n.mtu, n.excluded.clone(), n.routes.clone(), n.ipv6.clone());
     part(a) == part(b) && more(a) == more(b)
 }

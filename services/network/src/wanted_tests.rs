@@ -115,6 +115,35 @@ fn gateways_and_name_servers_must_be_machines_outside_the_range() {
     }
 }
 
+#[test]
+fn servers_ask_their_node_for_names_if_nobody_else_is_named_and_they_have_a_way_out() {
+    let with = |gateway: Option<&str>, dns: &[&str]| {
+        let mut wanted = asked("203.0.113.0/24", "203.0.113.100-203.0.113.199");
+        wanted.gateway = gateway.map(|g| g.parse().unwrap());
+        wanted.dns = dns.iter().map(|d| d.parse().unwrap()).collect();
+        wanted
+    };
+    let made = |wanted: &CreateNetwork| network(wanted, 1 << 20, NOW);
+    let (way_out, node) = (Some("203.0.113.1"), "169.254.169.254");
+    let told = |gateway, dns: &[&str]| made(&with(gateway, dns)).unwrap().dns;
+    assert_eq!(told(way_out, &[]), [NODE_ADDRESS]);
+    assert_eq!(told(None, &[]), [] as [Ipv4Addr; 0]);
+    // A request of before this was so may be repeated after.
+    let now = made(&with(way_out, &[])).unwrap();
+    let (before, other) = (Network { dns: Vec::new(), ..now.clone() }, made(&with(way_out, &["192.0.2.53"])).unwrap());
+    assert!(same(&now, &before) && !same(&now, &other));
+    assert_eq!(told(way_out, &["192.0.2.53"]), [Ipv4Addr::new(192, 0, 2, 53)]);
+    assert_eq!(told(way_out, &[node, "192.0.2.53"]), [NODE_ADDRESS, Ipv4Addr::new(192, 0, 2, 53)]);
+    assert_eq!(made(&CreateNetwork { public: true, ..with(way_out, &[]) }).unwrap().dns, [] as [Ipv4Addr; 0]);
+    assert!(detail(made(&with(None, &[node]))).contains("only if the network has a gateway"));
+    let overlay = CreateNetwork { kind: Kind::Overlay, ..with(None, &[node]) };
+    assert!(detail(made(&overlay)).contains("ask its gateway for names"));
+    // Whoever names one by IPv6 alone has them ask that one.
+    let (cidr, dns) = ("2001:db8:0:1::/64".to_owned(), vec!["2001:db8::53".parse().unwrap()]);
+    let ipv6 = Some(WantedIpv6 { cidr, gateway: None, dns });
+    assert_eq!(made(&CreateNetwork { ipv6, ..with(way_out, &[]) }).unwrap().dns, [] as [Ipv4Addr; 0]);
+}
+
 fn asked_overlay(name: &str, cidr: &str, range: &str) -> CreateNetwork {
     CreateNetwork { name: name.parse().unwrap(), kind: Kind::Overlay, ..asked(cidr, range) }
 }

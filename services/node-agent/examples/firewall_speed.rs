@@ -93,6 +93,7 @@ async fn measure(ports: u32) -> f64 {
         rules_wait_ms: 0,
         arrival_minutes: 1,
         metadata_port: 0,
+        names_port: 0,
         segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
     };
     let plumbing = Plumbing::open("m1".parse().unwrap(), layout, settings, None).unwrap();

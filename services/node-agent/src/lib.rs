@@ -35,6 +35,7 @@ mod picture;
 pub mod plans;
 pub mod plumbing;
 pub mod record;
+mod resolver;
 pub mod room;
 pub mod saving;
 pub mod seed;

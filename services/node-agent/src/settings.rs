@@ -114,6 +114,8 @@ pub struct Networks {
     pub arrival_minutes: u32,
     /// Where questions for the metadata address are led on this node; 0 answers none.
     pub metadata_port: u16,
+    /// Where questions for names, asked at the metadata address, are led on this node; 0 answers none.
+    pub names_port: u16,
     /// Segment to bridge.
     pub segments: BTreeMap<SegmentName, String>,
 }
@@ -310,6 +312,20 @@ impl Networks {
     pub fn metadata_port(&self) -> Option<u16> {
         (self.guard && self.metadata_port != 0).then_some(self.metadata_port)
     }
+
+    /// The UDP and TCP port at which servers of provider networks are answered that ask for names at the metadata
+    /// address. Nobody is where that address is not answered at all.
+    #[must_use]
+    pub fn names_port(&self) -> Option<u16> {
+        self.metadata_port().map(|_| self.names_port).filter(|port| *port != 0)
+    }
+
+    /// The protocols and ports of both.
+    #[must_use]
+    pub fn ports_for_servers(&self) -> Vec<(&'static str, u16)> {
+        let names = self.names_port().into_iter().flat_map(|port| [("udp", port), ("tcp", port)]);
+        self.metadata_port().map(|port| ("tcp", port)).into_iter().chain(names).collect()
+    }
 }
 
 impl Isolation {
@@ -368,6 +384,9 @@ impl Validate for Settings {
                 return Err(format!("networks.segments.{segment} is {bridge:?}: name a bridge of at most 15 letters"));
             }
         }
+        if self.networks.names_port().is_some_and(|port| Some(port) == self.networks.metadata_port()) {
+            return Err("networks.names_port is that of networks.metadata_port: give another, or 0".to_owned());
+        }
         let tunnel = &self.networks.tunnel_address;
         if !tunnel.is_empty() && tunnel.parse::<Ipv4Addr>().is_err() {
             return Err(format!("networks.tunnel_address is {tunnel:?}: give this node's IPv4 address, or nothing"));
@@ -385,6 +404,7 @@ impl Validate for Settings {
             ("networks.arrival_minutes", self.networks.arrival_minutes.into(), 1, 10_080),
             // Not a service's own, such as DHCP's or DNS's.
             ("networks.metadata_port", self.networks.metadata_port().map_or(1_024, u64::from), 1_024, 65_535),
+            ("networks.names_port", self.networks.names_port().map_or(1_024, u64::from), 1_024, 65_535),
             ("memory.grows_from_mib", self.memory.grows_from_mib, *vm::MEMORY_MIB.start(), *vm::MEMORY_MIB.end()),
             ("memory.grows_times", self.memory.grows_times, 1, 64),
             ("memory.take_seconds", self.memory.take_seconds, 1, 600),

@@ -78,6 +78,9 @@ pub struct Overlay {
 
 /// What VXLAN puts around a frame, in bytes: the frame's own Ethernet header, VXLAN, UDP and IPv4 (RFC 7348).
 pub const ENCAPSULATION: u32 = 50;
+/// Where a server asks the node that it is on, wherever that is: who it is, and, if this stands among the name servers of its
+/// provider network, for names.
+pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// The numbers that overlay networks may have: all 24 bits, less those that people tend to use by hand.
 pub const VNIS: std::ops::RangeInclusive<u32> = 0x1000..=0x00ff_ffff;
 /// The largest packets that an overlay network may have: what IPv4 demands of every link (RFC 791), and what

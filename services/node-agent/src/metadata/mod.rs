@@ -16,10 +16,12 @@ mod tokens;
 
 use std::net::Ipv4Addr;
 
+use watari_model::network::NODE_ADDRESS;
+
 pub(crate) use desk::routes;
 pub(crate) use residents::{Port, Residents};
 
 /// Where every cloud's servers ask.
-pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub(crate) const ADDRESS: Ipv4Addr = NODE_ADDRESS;
 /// The TCP port that they ask at.
 pub(crate) const PORT: u16 = 80;

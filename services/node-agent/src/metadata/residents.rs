@@ -1,7 +1,7 @@
 //! Who is told something: the servers of this node, by where their questions come from.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,9 +10,12 @@ use tokio::sync::Semaphore;
 use watari_contracts::agent::Server;
 
 use super::{facts::Facts, tokens::Tokens};
+use crate::resolver::Asker;
 
 /// Connections of one server at the same time, so that none keeps its neighbours out.
 const SEATS: usize = 8;
+/// Questions for names of one server at the same time, likewise: a mail server has many.
+const QUESTIONS: usize = 128;
 
 /// Where a server's questions come from: the bridge that it is plugged into, and its address there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +33,20 @@ pub(crate) struct Resident {
     tokens: Mutex<Tokens>,
     /// Places for its connections.
     pub(crate) seats: Arc<Semaphore>,
+    /// Its cards that ask for names here, by their addresses.
+    askers: BTreeMap<Ipv4Addr, Arc<Asker>>,
+    /// Places for these questions.
+    pub(crate) questions: Arc<Semaphore>,
 }
 
 impl Resident {
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who asks for names from that address of it; none if that card is to ask others.
+    pub(crate) fn asker(&self, address: Ipv4Addr) -> Option<Arc<Asker>> {
+        self.askers.get(&address).cloned()
     }
 }
 
@@ -50,12 +62,25 @@ impl Residents {
     /// Answers a server from now on, at these ports. What it was given before is forgotten.
     pub(crate) fn know(&self, server: &Server, ports: Vec<Port>) {
         let (facts, tokens, seats) = (Facts::from(server), Mutex::default(), Arc::new(Semaphore::new(SEATS)));
-        self.all().insert(server.uuid.clone(), Arc::new(Resident { ports, facts, tokens, seats }));
+        let askers = server.wires.iter().filter_map(|wire| Some((wire.address, Arc::new(Asker::of(wire)?)))).collect();
+        let questions = Arc::new(Semaphore::new(QUESTIONS));
+        let resident = Resident { ports, facts, tokens, seats, askers, questions };
+        self.all().insert(server.uuid.clone(), Arc::new(resident));
     }
 
     /// Answers a server no more.
     pub(crate) fn forget(&self, uuid: &str) {
         self.all().remove(uuid);
+    }
+
+    /// The bridges at which somebody asks for names.
+    pub(crate) fn asking(&self) -> BTreeSet<String> {
+        let all = self.all();
+        let asks = |resident: &Arc<Resident>| -> Vec<String> {
+            let ports = resident.ports.iter().filter(|port| resident.askers.contains_key(&port.address));
+            ports.map(|port| port.bridge.clone()).collect()
+        };
+        all.values().flat_map(asks).collect()
     }
 
     /// Whose port that is; none if it could be either of two.
@@ -124,6 +149,22 @@ pub(super) mod tests {
         assert_eq!((at("wb001001", 1), at("wb001000", 3)), (None, None));
         residents.forget(&server(1).uuid);
         assert_eq!(at("wb001000", 1), None);
+    }
+
+    #[test]
+    fn names_are_asked_for_at_the_bridges_of_cards_that_have_the_node_as_a_name_server() {
+        let residents = Residents::default();
+        let mut both = server(1);
+        let dns = vec![crate::metadata::ADDRESS];
+        both.wires.push(Wire { dns, ..orders::card(Ipv4Addr::new(203, 0, 113, 1)) });
+        let campus = Port { bridge: "br-campus".to_owned(), address: Ipv4Addr::new(203, 0, 113, 1) };
+        residents.know(&both, vec![port("wb001000", 1), campus.clone()]);
+        residents.know(&server(2), vec![port("wb001000", 2)]);
+        assert_eq!(residents.asking(), ["br-campus".to_owned()].into());
+        let resident = residents.at("br-campus", campus.address).unwrap();
+        assert!(resident.asker(campus.address).is_some() && resident.asker(port("wb001000", 1).address).is_none());
+        residents.forget(&both.uuid);
+        assert!(residents.asking().is_empty());
     }
 
     #[test]

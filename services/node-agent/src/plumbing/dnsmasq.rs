@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tokio::process::Command;
 use watari_model::network::Ipv6;
 
-use super::names;
+use crate::resolver::{DOMAIN, RESOLV};
 
 /// How long it may take to become a daemon, and to end.
 const BOUND: Duration = Duration::from_secs(10);
@@ -71,9 +71,6 @@ const ADVERTISED_S: u32 = 600;
 /// For how long a node's word counts that it is a router: three times as long (the same).
 const ROUTER_S: u32 = 3 * ADVERTISED_S;
 
-/// The machine's own resolver is asked where a network names none.
-const RESOLV: &str = "/etc/resolv.conf";
-
 impl Config {
     /// The argument vector. Every value was parsed or checked before; none begins an option.
     pub(super) fn arguments(&self) -> Vec<OsString> {
@@ -111,11 +108,12 @@ impl Config {
             Some(dns) => {
                 arguments.push(with("--hostsdir=", &dns.names));
                 // Whatever is not known of our own names is not asked of others.
-                arguments.push(format!("--local=/{}/", names::DOMAIN).into());
+                arguments.push(format!("--local=/{DOMAIN}/").into());
                 arguments.push(format!("--dhcp-option=option:domain-name,{}", dns.domain).into());
                 arguments.push(option("dns-server", &[dns.address]));
                 let ipv6 = self.ipv6.iter().flat_map(|ipv6| ipv6.dns.iter().copied().map(IpAddr::V6));
                 let asked: Vec<IpAddr> = self.dns.iter().copied().map(IpAddr::V4).chain(ipv6).collect();
+                // The machine's own resolver is asked where a network names none.
                 if asked.is_empty() {
                     arguments.push(format!("--resolv-file={RESOLV}").into());
                 } else {

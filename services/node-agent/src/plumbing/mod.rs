@@ -88,7 +88,7 @@ impl Plumbing {
         tunnel_address: Option<Ipv4Addr>,
     ) -> io::Result<Self> {
         let overlays = Overlays::new(tunnel_address, &settings, layout.run());
-        let vlans = Vlans::new(settings.metadata_port());
+        let vlans = Vlans::new(settings.ports_for_servers());
         let public = Public::new(settings.segments.clone(), layout.run());
         let (guard, metadata) = (Guard::new(settings.guard, layout.run()), Metadata::new(&settings));
         let (links, networks, plan) = (Links::open()?, Mutex::default(), Mutex::default());
@@ -123,6 +123,7 @@ impl Plumbing {
     /// Takes note of a plan, to be laid with the servers of this node.
     pub async fn know(&self, plan: NetworkPlan) {
         self.overlays.know(plan.clone()).await;
+        self.metadata.learn(&plan);
         if let Err(refusal) = self.follow(Policy::from(&plan)).await {
             tracing::error!(%refusal, "what firewall groups say is not enforced yet");
         }
@@ -135,6 +136,7 @@ impl Plumbing {
     pub async fn lay(&self, plan: NetworkPlan) -> Option<Refusal> {
         // First what a server may stand still for.
         let forwarded = self.overlays.lay(&self.links, plan.clone()).await;
+        self.metadata.learn(&plan);
         let followed = self.follow(Policy::from(&plan)).await;
         *self.plan.lock().await = plan;
         // Whoever is busy with the networks writes the names afterwards, or the next look does.

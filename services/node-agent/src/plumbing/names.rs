@@ -12,8 +12,7 @@ use std::{
 use watari_contracts::plan::PlannedNetwork;
 use watari_model::{NetworkName, VmName};
 
-/// What all our names end in.
-pub(super) const DOMAIN: &str = "watari.internal";
+use crate::resolver::DOMAIN;
 
 /// A network's domain.
 pub(super) fn domain(network: &NetworkName) -> String {

@@ -78,6 +78,7 @@ async fn inside_its_own_network() {
             rules_wait_ms: 200,
             arrival_minutes: 1,
             metadata_port: 0,
+            names_port: 0,
             segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
         };
         Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()

@@ -280,7 +280,10 @@ pub(super) const TEXTS: &[Text] = &[
         "範囲の中で、指定されたときだけ割り当てるアドレス (複数指定可)",
     ),
     ("The router told to servers, outside the range", "サーバに知らせるルータ。配布範囲の外のアドレス"),
-    ("A name server told to servers; may be given several times", "サーバに知らせるネームサーバ (複数指定可)"),
+    (
+        "A name server told to servers; may be given several times [default: with --gateway, the node: 169.254.169.254]",
+        "サーバに知らせるネームサーバ (複数指定可) [既定値: --gateway があればノード自身 (169.254.169.254)]",
+    ),
     (
         "A way to another subnet besides the gateway's; may be given several times",
         "ゲートウェイ以外のルータを通る、ほかのサブネットへの経路 (複数指定可)",

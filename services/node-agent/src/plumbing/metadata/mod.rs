@@ -4,6 +4,7 @@
 //! addresses, nobody listens: who asks would not be known.
 
 mod listener;
+mod questions;
 mod rules;
 
 use std::{
@@ -16,14 +17,16 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use watari_contracts::agent::Server;
+use watari_contracts::{agent::Server, plan::NetworkPlan};
 
 use super::{guard::Card, nft, segment};
 use crate::{
     metadata::{Port, Residents},
+    resolver::Names,
     settings,
 };
 use listener::Listener;
+use questions::{Clerk, Questions};
 
 /// A bridge as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,7 @@ struct State {
     /// What the kernel took last.
     laid: Option<Vec<Value>>,
     listeners: BTreeMap<String, Listener>,
+    questions: BTreeMap<String, Questions>,
     /// What was told last of what fails, so that it is told once.
     told: Option<String>,
 }
@@ -57,15 +61,24 @@ pub(super) struct Metadata {
     /// Off where the guard is: then nothing of the kernel's is touched.
     on: bool,
     port: Option<u16>,
+    /// Where names are asked for.
+    names_port: Option<u16>,
     residents: Arc<Residents>,
+    names: Arc<Names>,
     state: Mutex<State>,
 }
 
 impl Metadata {
     /// Touches nothing yet.
     pub(super) fn new(settings: &settings::Networks) -> Self {
-        let (on, port) = (settings.guard, settings.metadata_port());
-        Self { on, port, residents: Arc::default(), state: Mutex::default() }
+        let (on, port, names_port) = (settings.guard, settings.metadata_port(), settings.names_port());
+        let (residents, names, state) = (Arc::default(), Arc::default(), Mutex::default());
+        Self { on, port, names_port, residents, names, state }
+    }
+
+    /// Answers with the names of this plan from now on.
+    pub(super) fn learn(&self, plan: &NetworkPlan) {
+        self.names.learn(plan);
     }
 
     /// Answers a server from the next [`Self::tend`] on, at these cards.
@@ -105,43 +118,86 @@ impl Metadata {
 
     async fn lay(&self, state: &mut State, held: bool) -> io::Result<()> {
         let port = self.port.filter(|_| held);
+        let asking = if port.is_some() { self.residents.asking() } else { BTreeSet::new() };
+        let names_port = self.names_port.filter(|_| !asking.is_empty());
         let bridges = if port.is_some() { state.bridges() } else { BTreeMap::new() };
         state.listeners.retain(|name, listener| bridges.get(name).is_some_and(|bridge| listener.is_at(bridge)));
-        let rules = rules::compile(state.cards.values().flatten(), &bridges, port.unwrap_or_default());
+        state.questions.retain(|name, questions| {
+            asking.contains(name) && bridges.get(name).is_some_and(|bridge| questions.is_at(name, bridge))
+        });
+        let services = rules::services(port.unwrap_or_default(), names_port);
+        let rules = rules::compile(state.cards.values().flatten(), &bridges, &services);
         let known = state.laid.as_ref() == Some(&rules);
         let gone = known && !bridges.is_empty() && !rules::stand().await?;
         if gone {
             // Somebody took them away: until they stand again anybody on the segment could ask.
-            state.listeners.clear();
+            state.hear_nobody();
         }
         if !known || gone {
             state.laid = None;
             if let Err(error) = nft::apply(&json!({"nftables": rules})).await {
-                state.listeners.clear();
+                state.hear_nobody();
                 return Err(error);
             }
             state.laid = Some(rules);
         }
         let Some(port) = port else { return Ok(()) };
+        let listening = self.listen(state, &bridges, port);
+        let asked = names_port.map_or(Ok(()), |port| {
+            let asked = bridges.iter().filter(|(name, _)| asking.contains(*name));
+            self.be_asked(state, asked, port)
+        });
+        listening.and(asked)
+    }
+
+    /// Listens at these bridges. All are tried; the first failure is told.
+    fn listen(&self, state: &mut State, bridges: &BTreeMap<String, Bridge>, port: u16) -> io::Result<()> {
         let mut outcome = Ok(());
-        for (name, bridge) in &bridges {
+        for (name, bridge) in bridges {
             if state.listeners.contains_key(name) {
                 continue;
             }
             match Listener::open(name, bridge, port, &self.residents) {
                 Ok(listener) => drop(state.listeners.insert(name.clone(), listener)),
-                // The others are answered all the same; the first failure is told.
-                Err(error) => {
-                    let told = io::Error::new(error.kind(), format!("TCP port {port} at {name}: {error}"));
-                    outcome = outcome.and(Err(told));
-                }
+                Err(error) => outcome = outcome.and(Err(told(&error, "TCP", port, name))),
+            }
+        }
+        outcome
+    }
+
+    /// Likewise is asked for names at these.
+    fn be_asked<'a>(
+        &self,
+        state: &mut State,
+        bridges: impl Iterator<Item = (&'a String, &'a Bridge)>,
+        port: u16,
+    ) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for (name, bridge) in bridges {
+            if state.questions.contains_key(name) {
+                continue;
+            }
+            let clerk = Clerk::new(name, &self.residents, &self.names);
+            match Questions::open(name, bridge, port, clerk) {
+                Ok(questions) => drop(state.questions.insert(name.clone(), questions)),
+                Err(error) => outcome = outcome.and(Err(told(&error, "UDP and TCP", port, name))),
             }
         }
         outcome
     }
 }
 
+/// A port of a bridge that cannot be had.
+fn told(error: &io::Error, protocols: &str, port: u16, bridge: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{protocols} port {port} at {bridge}: {error}"))
+}
+
 impl State {
+    fn hear_nobody(&mut self) {
+        self.listeners.clear();
+        self.questions.clear();
+    }
+
     /// The bridges that servers are plugged into and that are there.
     fn bridges(&self) -> BTreeMap<String, Bridge> {
         let names: BTreeSet<&str> = self.cards.values().flatten().map(|card| card.bridge.as_str()).collect();

@@ -101,8 +101,8 @@ struct State {
 /// This node's VLANs.
 #[derive(Default)]
 pub(super) struct Vlans {
-    /// The TCP port of the listener for the metadata address.
-    metadata_port: Option<u16>,
+    /// The protocols and ports of the listeners for the metadata address.
+    ports: Vec<(&'static str, u16)>,
     /// Whether the kernel makes VLAN interfaces.
     able: OnceCell<bool>,
     state: Mutex<State>,
@@ -112,8 +112,8 @@ pub(super) struct Vlans {
 
 impl Vlans {
     /// Touches nothing yet.
-    pub(super) fn new(metadata_port: Option<u16>) -> Self {
-        Self { metadata_port, ..Self::default() }
+    pub(super) fn new(ports: Vec<(&'static str, u16)>) -> Self {
+        Self { ports, ..Self::default() }
     }
 
     /// Finds out whether the kernel makes VLAN interfaces; it is not asked again.
@@ -214,7 +214,7 @@ impl Vlans {
         if state.guarded == bridges {
             return Ok(());
         }
-        let wanted = if bridges.is_empty() { rules::removal() } else { rules::compile(&bridges, self.metadata_port) };
+        let wanted = if bridges.is_empty() { rules::removal() } else { rules::compile(&bridges, &self.ports) };
         nft::apply(&wanted).await?;
         state.guarded = bridges;
         Ok(())

@@ -19,14 +19,13 @@ pub(super) const PLACE: (&str, &str, &str) = (FAMILY, TABLE, "forward");
 /// How an address of a link alone begins (RFC 4291, section 2.5.6).
 const LINK_LOCAL: &str = "0xfe80";
 
-/// The whole table for these bridges, replaced in one transaction.
-pub(super) fn compile(bridges: &BTreeSet<String>, metadata_port: Option<u16>) -> Value {
+/// The whole table for these bridges and these of the node's ports, by their protocols, replaced in one transaction.
+pub(super) fn compile(bridges: &BTreeSet<String>, ports: &[(&str, u16)]) -> Value {
     let mut table = Table::anew(FAMILY, TABLE);
     let any = |key| is(meta(key), format!("{BRIDGE_PREFIX}*"));
     table.hook("input", "input", 0);
-    let services = [("udp", 67), ("udp", 547)].into_iter().chain(metadata_port.map(|port| ("tcp", port)));
-    for (protocol, port) in services {
-        table.rule("input", vec![any("iifname"), is(field(protocol, "dport"), port), accept()]);
+    for (protocol, port) in [("udp", 67), ("udp", 547)].iter().chain(ports) {
+        table.rule("input", vec![any("iifname"), is(field(protocol, "dport"), *port), accept()]);
     }
     let kind = |kind: Value| is(field("icmpv6", "type"), kind);
     let of_servers = json!({"set": ["nd-router-solicit", "nd-neighbor-advert"]});
@@ -58,13 +57,13 @@ mod tests {
 
     #[test]
     fn servers_on_a_vlan_get_dhcp_and_metadata_of_the_node_and_nothing_through_it() {
-        let rules = |port| {
-            let whole = compile(&["wv01e00000001".to_owned()].into(), port);
+        let rules = |ports: &[(&str, u16)]| {
+            let whole = compile(&["wv01e00000001".to_owned()].into(), ports);
             crate::plumbing::say::accepted(whole["nftables"].as_array().unwrap());
             whole.to_string()
         };
-        let (with, without) = (rules(Some(8_775)), rules(None));
-        assert!(with.contains("8775") && !without.contains("tcp"), "{without}");
+        let (with, without) = (rules(&[("tcp", 8_775), ("udp", 8_776)]), rules(&[]));
+        assert!(with.contains("8775") && with.contains("8776") && !without.contains("tcp"), "{without}");
         assert_eq!(without.matches(r#"{"drop":null}"#).count(), 3, "input, from it, and to it");
         assert_eq!(without.matches(r#""wv01e00000001""#).count(), 2, "within it");
         assert!(removal().to_string().ends_with(r#"{"delete":{"table":{"family":"inet","name":"watari-vlan"}}}]}"#));

@@ -77,6 +77,7 @@ fn plumbing(layout: &Layout) -> Plumbing {
         rules_wait_ms: 200,
         arrival_minutes: 30,
         metadata_port: metadata::PORT,
+        names_port: metadata::NAMES_PORT,
         segments: [("campus".parse().unwrap(), "br-t".to_owned())].into(),
     };
     Plumbing::open("m1".parse().unwrap(), layout.clone(), settings, None).unwrap()
