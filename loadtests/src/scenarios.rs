@@ -71,7 +71,7 @@ const GROUPS: [(u32, Group); 29] = [
     (60, busy::SCENARIOS),
     (72, saving::SCENARIOS),
     (310, kills::SCENARIOS),
-    (81, doctor::SCENARIOS),
+    (300, doctor::SCENARIOS),
     (52, backup::SCENARIOS),
     (200, preseeding::SCENARIOS),
     (30, stores::SCENARIOS),

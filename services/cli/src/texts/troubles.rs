@@ -305,6 +305,14 @@ troubles! {
            "on the node: ip link add {bridge} type bridge && ip link set {bridge} up, lasting by the system's own network configuration"
         ja "ノード {node} にセグメント {segment} のブリッジ {bridge} がありません" "そのセグメントのサーバを起動も移行もできません"
            "そのノードで ip link add {bridge} type bridge && ip link set {bridge} up を実行し、OS のネットワーク設定にも加えてください";
+    /// Something else has its name.
+    BridgeIsNone { node, bridge, segment } "bridge.not-a-bridge" Failure
+        en "{bridge} of node {node} (segment {segment}) is an interface and no bridge: nothing but the host itself is on it"
+           "no server of that segment runs there or moves there, though the node itself may be reached"
+           "in the system's own network configuration make {bridge} a bridge with the wire as its port and the host's address on the bridge, as the guide shows; or name the bridge that there is under [networks.segments] in node-agent.toml"
+        ja "ノード {node} の {bridge} (セグメント {segment}) はブリッジではない、ただのインターフェイスです"
+           "ノード自身は通信できても、そのセグメントのサーバを起動も移行もできません"
+           "OS のネットワーク設定で {bridge} をブリッジにし、物理インターフェイスをそのポートに、ホストのアドレスをブリッジに設定してください (手引きに例があります)。別のブリッジがある場合は node-agent.toml の [networks.segments] にその名前を書いてください";
     /// The bridge is off.
     BridgeDown { node, bridge, segment } "bridge.down" Failure
         en "bridge {bridge} of node {node} (segment {segment}) is down" "no server of that segment is reached or runs there"
@@ -523,7 +531,8 @@ impl Trouble {
     #[must_use]
     pub fn of_link(link: Link, node: Said, bridge: Said, segment: Said) -> Option<Self> {
         match link {
-            Link::Missing | Link::NotABridge => Some(Self::BridgeMissing { node, bridge, segment }),
+            Link::Missing => Some(Self::BridgeMissing { node, bridge, segment }),
+            Link::NotABridge => Some(Self::BridgeIsNone { node, bridge, segment }),
             Link::Down => Some(Self::BridgeDown { node, bridge, segment }),
             Link::NoUplink | Link::UplinkDown => Some(Self::BridgeAlone { node, bridge, segment }),
             Link::Up => None,

@@ -138,7 +138,7 @@ mod tests {
     fn every_way_in_which_a_bridge_leads_nowhere_is_named() {
         for (link, code) in [
             (Link::Missing, "bridge.missing"),
-            (Link::NotABridge, "bridge.missing"),
+            (Link::NotABridge, "bridge.not-a-bridge"),
             (Link::Down, "bridge.down"),
             (Link::NoUplink, "bridge.no-uplink"),
             (Link::UplinkDown, "bridge.no-uplink"),
