@@ -16,6 +16,7 @@ pub(crate) mod talk;
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead, Read},
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
     path::PathBuf,
 };
@@ -50,6 +51,8 @@ use crate::{
 use host::Found;
 use talk::Front;
 
+/// More than a token has, in bytes.
+const MOST_TOKEN: u64 = 1024;
 /// The folder of a cluster whose first front end this is.
 const FOLDER: &str = "etc/watari/cluster/cluster.toml";
 
@@ -70,7 +73,7 @@ On a new front end, and on the witness:
 The host is looked at first, and what will be written is shown. No interface is changed and nothing is started.
 What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.")]
 pub struct Join {
-    /// The token that `watari token create` has printed
+    /// The token that `watari token create` has printed; - for standard input
     #[arg(long)]
     token: String,
     /// As what this host joins
@@ -189,6 +192,17 @@ impl Join {
         Ok((with_port, found))
     }
 
+    /// What was typed, or else one line of standard input, so that it stands in no list of processes.
+    fn token(&self) -> Result<String, Fault> {
+        if self.token != "-" {
+            return Ok(self.token.clone());
+        }
+        let mut line = String::new();
+        let read = std::io::stdin().lock().take(MOST_TOKEN).read_line(&mut line);
+        read.map_err(|error| Fault::unread("-", &error))?;
+        Ok(line)
+    }
+
     fn plan(&self, front: SocketAddr) -> Result<Plan, Failure> {
         let address = match self.address {
             Some(address) => address,
@@ -200,7 +214,7 @@ impl Join {
             return Err(input::out_of_range("--bridge", allowed, bridge));
         }
         Ok(Plan {
-            token: self.token.parse::<Token>()?,
+            token: self.token()?.parse::<Token>()?,
             name: host_name(self.name.as_deref())?,
             site: input::name_if(self.site.as_deref())?,
             address,
