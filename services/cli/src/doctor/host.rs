@@ -76,20 +76,36 @@ impl Host {
         let well = Self::well(enrol::host_name(None).ok()?);
         let stale = backups::stale(root, clock::now());
         let mut host = Self { open_keys: open_keys(root), stale, ..well };
-        // systemd and the kernel know of the machine, not of a folder that is taken for one.
-        if root != Path::new("/") {
-            return Some(host);
+        if is_machine(root) {
+            host.units = Units::look(&set_up).await;
         }
-        let own = (host.name.as_str(), 0_u16);
-        let unnamed = async { lookup_host(own).await.is_err() };
-        let (units, clock_free, unnamed) = tokio::join!(Units::look(&set_up), clock_free(), unnamed);
-        (host.units, host.clock_free, host.unnamed) = (units, clock_free, unnamed);
-        if set_up.contains(&units::AGENT) {
-            host.dropping = filter::dropping().await;
-            host.confined = confined(&fs::read_to_string(PROFILES).unwrap_or_default());
-        }
-        Some(host)
+        Some(host.on_its_machine(root, set_up.contains(&units::AGENT)).await)
     }
+
+    /// Looks at a host on which nothing is set up yet: what would be wrong with it as one of the cluster's.
+    pub(super) async fn before(root: &Path, name: NodeName, is_node: bool) -> Self {
+        Self::well(name).on_its_machine(root, is_node).await
+    }
+
+    /// With what the machine's own settings say.
+    async fn on_its_machine(mut self, root: &Path, is_node: bool) -> Self {
+        if !is_machine(root) {
+            return self;
+        }
+        let own = (self.name.as_str(), 0_u16);
+        let unnamed = async { lookup_host(own).await.is_err() };
+        (self.clock_free, self.unnamed) = tokio::join!(clock_free(), unnamed);
+        if is_node {
+            self.dropping = filter::dropping().await;
+            self.confined = confined(&fs::read_to_string(PROFILES).unwrap_or_default());
+        }
+        self
+    }
+}
+
+/// systemd and the kernel know of the machine, not of a folder that is taken for one.
+fn is_machine(root: &Path) -> bool {
+    root == Path::new("/")
 }
 
 /// By what the kernel says of its profiles: `NAME (MODE)`, one a line.
@@ -167,5 +183,8 @@ mod tests {
     async fn a_host_on_which_nothing_is_set_up_is_not_looked_at() {
         let root = TempDir::new();
         assert_eq!(Host::look(root.path()).await, None);
+        // Nor is a folder taken for this machine when it is to become one of the cluster's.
+        let name: NodeName = "m2".parse().unwrap();
+        assert_eq!(Host::before(root.path(), name.clone(), true).await, Host::well(name));
     }
 }

@@ -28,6 +28,7 @@ use watari_model::{NodeName, SiteName};
 
 use crate::{
     confirm::asked,
+    doctor,
     enrol::{
         host_name,
         token::{Mark, Token},
@@ -45,7 +46,12 @@ use crate::{
         identity,
         kit::Kit,
     },
-    texts::{self, faults::Fault, joining, troubles::Severity},
+    texts::{
+        self,
+        faults::Fault,
+        joining,
+        troubles::{Severity, Trouble},
+    },
     token::Role,
 };
 use host::Found;
@@ -126,7 +132,7 @@ impl Join {
         let greeting = front.greeting().await?;
         let now = clock::now();
         let skew_ms = now.millis_since(greeting.now).max(greeting.now.millis_since(now));
-        self.fit(&plan, skew_ms, lang)?;
+        self.fit(&plan, skew_ms, lang).await?;
         let (name, address) = (plan.name.clone(), plan.address);
         out::say(&joining::will_join(lang, part, name.as_str(), &address.to_string(), greeting.cluster.as_str()));
         for path in kit.all() {
@@ -240,9 +246,9 @@ impl Join {
     }
 
     /// Whether this host could do its part; what is less than that is told.
-    fn fit(&self, plan: &Plan, skew_ms: u64, lang: Lang) -> Result<(), Failure> {
+    async fn fit(&self, plan: &Plan, skew_ms: u64, lang: Lang) -> Result<(), Failure> {
         let (path, part) = (std::env::var_os("PATH").unwrap_or_default(), self.role.part());
-        let troubles = if part == Part::Node {
+        let mut troubles: Vec<Trouble> = if part == Part::Node {
             let bridge = plan.bridge.as_deref().unwrap_or(CAMPUS.1);
             Found::look(&self.root, &path, bridge, skew_ms).troubles(&plan.name, bridge)
         } else {
@@ -252,6 +258,9 @@ impl Join {
             }
             host::skew(&plan.name, skew_ms).into_iter().collect()
         };
+        // By the name that it has for itself, whatever the cluster is to call it.
+        let own = host_name(None).unwrap_or_else(|_| plan.name.clone());
+        troubles.extend(doctor::before(&self.root, own, part == Part::Node).await);
         for trouble in &troubles {
             let told = trouble.told(lang);
             out::say(&texts::warning(lang, trouble.code(), &told.seen, &told.mend));
