@@ -154,12 +154,30 @@ pub(super) fn host_itself(stage: &Stage) -> anyhow::Result<()> {
         ensure!(missed(&found, &BROKEN).len() == BROKEN.len(), "it still finds {:?}", found.0);
         Ok(())
     })?;
-    backups_missing(stage)
+    backups_missing(stage)?;
+    key_unknown(stage)
+}
+
+const FRONT: &str = "y-front";
+
+/// As where a host has files of another day than NATS. Nobody else uses that key meanwhile.
+fn key_unknown(stage: &Stage) -> anyhow::Result<()> {
+    // Made for this: it opens nothing anywhere.
+    const STRANGER: &str = "SUADA7YH4JASDYJBGJENLSZRNTNJU5ZRFRGSNASGZCCLOMTIABRJKT7FJ4\n";
+    let key = stage.lab.file(FRONT, "/etc/watari/nkeys/backup.nk");
+    let before = fs::read(&key).with_context(|| format!("cannot read {}", key.display()))?;
+    stage.on_host(FRONT, |ask| {
+        fs::write(&key, STRANGER)?;
+        let named = ask(&[]).map(|found| found.names("host.key-refused", "backup.nk"));
+        fs::write(&key, &before)?;
+        ensure!(named?, "the key that NATS does not know is not named");
+        ensure!(!ask(&[])?.codes().contains("host.key-refused"), "a key is named that NATS knows");
+        Ok(())
+    })
 }
 
 /// The monitor there is not started anew, so that the doctor alone reads the setting.
 fn backups_missing(stage: &Stage) -> anyhow::Result<()> {
-    const FRONT: &str = "y-front";
     let settings = stage.lab.file(FRONT, "/etc/watari/monitor.toml");
     let before = fs::read_to_string(&settings).with_context(|| format!("cannot read {}", settings.display()))?;
     stage.on_host(FRONT, |ask| {

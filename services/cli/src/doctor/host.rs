@@ -22,8 +22,10 @@ use crate::enrol;
 pub(super) use backups::Stale;
 use units::Units;
 
+/// Where the keys of a host's own processes are.
+const IDENTITIES: &str = "etc/watari/nkeys";
 /// What nobody but its owner may read: folders, and how such files end.
-const KEYS: [(&str, &str); 3] = [("etc/watari", "nk"), ("etc/watari/nkeys", "nk"), ("etc/watari/tls", "key")];
+const KEYS: [(&str, &str); 3] = [("etc/watari", "nk"), (IDENTITIES, "nk"), ("etc/watari/tls", "key")];
 /// What the agent starts and AppArmor has profiles for in some distributions, which know nothing of the agent's folders.
 const STARTED: [&str; 2] = ["dnsmasq", "qemu-img"];
 /// Where the kernel tells which profiles it has; for root alone.
@@ -42,6 +44,8 @@ pub(super) struct Host {
     pub(super) clock_free: bool,
     /// Keys that everybody who logs in can read.
     pub(super) open_keys: Vec<PathBuf>,
+    /// Keys of its own that NATS does not know.
+    pub(super) refused_keys: Vec<PathBuf>,
     /// The folder of backups, if none is new.
     pub(super) stale: Option<Stale>,
     /// Whether its own name leads to no address.
@@ -60,6 +64,7 @@ impl Host {
             units: Units { stopped: Vec::new(), disabled: Vec::new(), retired: Vec::new() },
             clock_free: false,
             open_keys: Vec::new(),
+            refused_keys: Vec::new(),
             stale: None,
             unnamed: false,
             dropping: Vec::new(),
@@ -126,12 +131,21 @@ fn is_free(told: &str) -> bool {
     says("CanNTP=yes") && says("NTP=no")
 }
 
+/// The keys with which this host's own processes come to NATS; none for whoever may not see them.
+pub(super) fn identities(root: &Path) -> Vec<PathBuf> {
+    let mut keys: Vec<PathBuf> = ending(&root.join(IDENTITIES), "nk").collect();
+    keys.sort();
+    keys
+}
+
+fn ending(folder: &Path, end: &'static str) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(move |path| path.extension().is_some_and(|own| own == end))
+}
+
 /// Folders that are not there, or not to be seen by whoever asks, hold none.
 fn open_keys(root: &Path) -> Vec<PathBuf> {
-    let files = KEYS.iter().flat_map(|(folder, end)| {
-        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(move |path| path.extension().is_some_and(|own| own == *end))
-    });
+    let files = KEYS.iter().flat_map(|(folder, end)| ending(&root.join(folder), end));
     let is_open =
         |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & OTHERS != 0);
     let mut open: Vec<PathBuf> = files.filter(is_open).collect();

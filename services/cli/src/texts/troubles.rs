@@ -121,6 +121,12 @@ troubles! {
            "watari doctor --fix, or: chmod o-rwx {path}; if others have logged in, make another key"
         ja "このホスト ({host}) の {path} を、ログインした人が誰でも読めます" "この鍵を持つ者は、本来の持ち主として扱われます"
            "watari doctor --fix または chmod o-rwx {path} を実行してください。ほかの人がログインしたことがあれば、鍵を作り直してください";
+    /// It opens nothing.
+    HostKeyRefused { host, path } "host.key-refused" Failure
+        en "NATS does not know the key {path} of this host ({host})" "what uses it is not let in, so that what it is for is not done here"
+           "on the first front end: systemctl restart watari-enrol, which tells NATS of all keys; if it is refused still, bring this host its files again from hosts/{host} of the cluster's folder, or have it join again with a token"
+        ja "NATS がこのホスト ({host}) の鍵 {path} を受け付けません" "この鍵を使うプログラムが接続できず、その処理が行われません"
+           "最初のフロントエンドで systemctl restart watari-enrol を実行してください。それでも受け付けられない場合は、クラスタのフォルダの hosts/{host} にあるファイルをこのホストに置き直すか、トークンでもう一度参加させてください";
     /// Nobody makes any more, or no longer there.
     HostBackupOld { host, folder, since } "host.backup-old" Warning
         en "the newest backup in {folder} of this host ({host}): {since}" "what was written later is lost with the disks of the front ends"

@@ -164,6 +164,27 @@ fn what_is_safely_mended_is_mended_on_the_host_itself_once_somebody_says_so() {
 }
 
 #[test]
+fn a_key_of_the_hosts_own_that_nats_does_not_know_is_named_and_no_other() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let host = TempDir::new();
+    let folder = host.path().join("etc/watari/nkeys");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(host.path().join("etc/watari/image.toml"), "").unwrap();
+    fs::copy(cloud.files.of_host("m-front", "etc/watari/nkeys/image.nk"), folder.join("image.nk")).unwrap();
+    let root = host.path().to_str().unwrap();
+    let doctor = || cloud.run(&["doctor", "-o", "json", "--root", root]);
+    assert!(!codes(&doctor()).contains("host.key-refused"));
+    let stranger = nkeys::KeyPair::new_user().seed().unwrap();
+    fs::write(folder.join("monitor.nk"), stranger).unwrap();
+    let ran = doctor();
+    let found = ran.json();
+    let named = found.as_array().unwrap().iter().filter(|finding| finding["code"] == "host.key-refused");
+    let seen: Vec<&str> = named.map(|finding| finding["seen"].as_str().unwrap()).collect();
+    assert!(matches!(seen[..], [seen] if seen.contains("monitor.nk")), "{ran:?}");
+}
+
+#[test]
 fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
     let files = Files::make(CLUSTER);
     let host = TempDir::new();

@@ -32,6 +32,8 @@ pub(in crate::doctor) fn found(host: &Host) -> Vec<Finding> {
     let retired = host.units.retired.iter().map(|unit| Trouble::HostTargetOff { host: on(), unit: said(unit) });
     let clock = host.clock_free.then(|| Trouble::HostClockFree { host: on() });
     let keys = host.open_keys.iter().map(|path| Trouble::HostKeyOpen { host: on(), path: said(path.display()) });
+    let refused =
+        host.refused_keys.iter().map(|path| Trouble::HostKeyRefused { host: on(), path: said(path.display()) });
     let stale = host.stale.as_ref().map(|stale| Trouble::HostBackupOld {
         host: on(),
         folder: said(stale.folder.display()),
@@ -41,7 +43,7 @@ pub(in crate::doctor) fn found(host: &Host) -> Vec<Finding> {
     let dropping = host.dropping.iter().map(|chain| Trouble::HostForwardDrops { host: on(), chain: said(chain) });
     let confined = host.confined.iter().map(|program| Trouble::HostConfined { host: on(), program: said(program) });
     let of_systemd = stopped.chain(disabled).chain(retired).chain(clock);
-    let troubles = of_systemd.chain(keys).chain(stale).chain(unnamed).chain(dropping).chain(confined);
+    let troubles = of_systemd.chain(keys).chain(refused).chain(stale).chain(unnamed).chain(dropping).chain(confined);
     troubles.map(|trouble| Finding::on(&host.name, trouble)).collect()
 }
 
@@ -98,6 +100,7 @@ mod tests {
         host.units.retired = vec!["watari-front.target".to_owned()];
         host.clock_free = true;
         host.open_keys = vec!["/etc/watari/nkeys/agent.nk".into()];
+        host.refused_keys = vec!["/etc/watari/nkeys/image.nk".into()];
         host.stale = Some(Stale { folder: "/var/backups".into(), newest: Some(sample::NOW) });
         host.unnamed = true;
         host.dropping = vec!["ip filter FORWARD".to_owned()];
@@ -111,6 +114,7 @@ mod tests {
                 "host.target-off",
                 "host.clock-free",
                 "host.key-open",
+                "host.key-refused",
                 "host.backup-old",
                 "host.unnamed",
                 "host.forward-drops",
