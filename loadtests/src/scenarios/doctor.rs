@@ -38,6 +38,15 @@ const KEY: &str = "/etc/watari/administrator.nk";
 /// disk is shared by all hosts.
 const OF_THE_LAB: [&str; 5] = ["ups.silent", "image.failed", "disk.slow", "disk.filling", "vm.down"];
 
+/// A certificate of this node, until February 2020.
+const OLD: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBATCBqAIBATAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJ5MjAeFw0yMDAxMDEw\n\
+    MDAwMDBaFw0yMDAyMDEwMDAwMDBaMA0xCzAJBgNVBAMMAnkyMFkwEwYHKoZIzj0C\n\
+    AQYIKoZIzj0DAQcDQgAEnBq7vGSkyebq3QbqKYQzXRXlke80/5sbYQUTNhcotSQo\n\
+    yWEdOzyERUG0F5f3V861vOXr0zmk2A9FXmL5waum2jAKBggqhkjOPQQDAgNIADBF\n\
+    AiAhwDnM9N59npWhbNiEFdR7R0wIT68txyTuSS7stlxPugIhANDnG4S8ithtMCc2\n\
+    703rTciW12pQkYnRATcMMhtgZWSA\n-----END CERTIFICATE-----\n";
+
 /// What was found.
 pub(super) struct Found(Vec<Value>);
 
@@ -171,14 +180,6 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
     const DISKS: &str = "/var/lib/watari/disks";
     const PROGRAM: &str = "/usr/bin/qemu-img";
     const ENDED: &str = "/etc/pki/qemu/client-cert.pem";
-    // Of this node, until February 2020.
-    const OLD: &str = "-----BEGIN CERTIFICATE-----\n\
-        MIIBATCBqAIBATAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJ5MjAeFw0yMDAxMDEw\n\
-        MDAwMDBaFw0yMDAyMDEwMDAwMDBaMA0xCzAJBgNVBAMMAnkyMFkwEwYHKoZIzj0C\n\
-        AQYIKoZIzj0DAQcDQgAEnBq7vGSkyebq3QbqKYQzXRXlke80/5sbYQUTNhcotSQo\n\
-        yWEdOzyERUG0F5f3V861vOXr0zmk2A9FXmL5waum2jAKBggqhkjOPQQDAgNIADBF\n\
-        AiAhwDnM9N59npWhbNiEFdR7R0wIT68txyTuSS7stlxPugIhANDnG4S8ithtMCc2\n\
-        703rTciW12pQkYnRATcMMhtgZWSA\n-----END CERTIFICATE-----\n";
     const BROKEN: [(&str, &str); 10] = [
         ("disk.full", NODE),
         ("disk.files", NODE),

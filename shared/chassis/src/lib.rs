@@ -13,6 +13,7 @@
 //! | [`looper`] | the loop that is woken by change and tick, watched by [`Pulse`] |
 //! | [`codec`] | beats as bytes |
 //! | [`backups`] | how old the newest is |
+//! | [`certificates`] | when they end |
 //! | [`program`] | what is common to programs that services run |
 //! | [`sparse`] | where files have holes |
 //! | [`clock`] | the only place where a clock is read |
@@ -22,6 +23,7 @@ pub mod backups;
 mod bound;
 mod bucket;
 mod bus;
+pub mod certificates;
 pub mod clock;
 pub mod codec;
 pub mod config;

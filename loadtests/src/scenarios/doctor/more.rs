@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, ensure};
 use watari_testkit::TempDir;
 
-use super::{Found, NODE};
+use super::{Found, NODE, OLD};
 use crate::scenarios::{Stage, until};
 
 /// The other node of the campus of [`NODE`].
@@ -155,7 +155,8 @@ pub(super) fn host_itself(stage: &Stage) -> anyhow::Result<()> {
         Ok(())
     })?;
     backups_missing(stage)?;
-    key_unknown(stage)
+    key_unknown(stage)?;
+    certificate_ended(stage)
 }
 
 const FRONT: &str = "y-front";
@@ -172,6 +173,19 @@ fn key_unknown(stage: &Stage) -> anyhow::Result<()> {
         fs::write(&key, &before)?;
         ensure!(named?, "the key that NATS does not know is not named");
         ensure!(!ask(&[])?.codes().contains("host.key-refused"), "a key is named that NATS knows");
+        Ok(())
+    })
+}
+
+/// Who serves with it has read it at the start.
+fn certificate_ended(stage: &Stage) -> anyhow::Result<()> {
+    let file = stage.lab.file(FRONT, "/etc/watari/tls/host.crt");
+    let before = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    stage.on_host(FRONT, |ask| {
+        fs::write(&file, OLD)?;
+        let named = ask(&[]).map(|found| found.names("host.certificate-expired", "host.crt"));
+        fs::write(&file, &before)?;
+        ensure!(named?, "the certificate that has ended is not named");
         Ok(())
     })
 }

@@ -107,10 +107,11 @@ impl Facts {
 
     /// What is known of this host alone, where no NATS server answers.
     fn without_a_bus(host: Option<Host>, failure: Failure) -> Result<Self, Failure> {
-        if host.as_ref().is_none_or(|host| here::found(host).is_empty()) {
+        let now = clock::now();
+        if host.as_ref().is_none_or(|host| here::found(host, now).is_empty()) {
             return Err(failure);
         }
-        let mut facts = Self { host, ..Self::none(clock::now()) };
+        let mut facts = Self { host, ..Self::none(now) };
         facts.keep::<()>(("the cluster", "クラスタ"), Err(failure));
         Ok(facts)
     }

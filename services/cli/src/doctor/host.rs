@@ -15,8 +15,8 @@ use std::{
 };
 
 use tokio::net::lookup_host;
-use watari_chassis::clock;
-use watari_model::NodeName;
+use watari_chassis::{certificates, clock};
+use watari_model::{NodeName, node::health::Certificate};
 
 use crate::enrol;
 pub(super) use backups::Stale;
@@ -46,6 +46,8 @@ pub(super) struct Host {
     pub(super) open_keys: Vec<PathBuf>,
     /// Keys of its own that NATS does not know.
     pub(super) refused_keys: Vec<PathBuf>,
+    /// The certificates of a front end or witness; a node's agent tells of its own.
+    pub(super) certificates: Vec<Certificate>,
     /// The folder of backups, if none is new.
     pub(super) stale: Option<Stale>,
     /// Whether its own name leads to no address.
@@ -65,6 +67,7 @@ impl Host {
             clock_free: false,
             open_keys: Vec::new(),
             refused_keys: Vec::new(),
+            certificates: Vec::new(),
             stale: None,
             unnamed: false,
             dropping: Vec::new(),
@@ -80,11 +83,13 @@ impl Host {
         }
         let well = Self::well(enrol::host_name(None).ok()?);
         let stale = backups::stale(root, clock::now());
-        let mut host = Self { open_keys: open_keys(root), stale, ..well };
+        let is_node = set_up.contains(&units::AGENT);
+        let certificates = if is_node { Vec::new() } else { certificates::look(&shown(root)) };
+        let mut host = Self { open_keys: open_keys(root), certificates, stale, ..well };
         if is_machine(root) {
             host.units = Units::look(&set_up).await;
         }
-        Some(host.on_its_machine(root, set_up.contains(&units::AGENT)).await)
+        Some(host.on_its_machine(root, is_node).await)
     }
 
     /// Looks at a host on which nothing is set up yet: what would be wrong with it as one of the cluster's.
@@ -129,6 +134,12 @@ async fn clock_free() -> bool {
 fn is_free(told: &str) -> bool {
     let says = |wanted: &str| told.lines().any(|line| line == wanted);
     says("CanNTP=yes") && says("NTP=no")
+}
+
+/// What a host shows of itself, and by whom it knows others; where it is.
+fn shown(root: &Path) -> Vec<PathBuf> {
+    let all = ["etc/watari/tls/host.crt", "etc/watari/tls/ca.crt"].map(|path| root.join(path));
+    all.into_iter().filter(|path| path.exists()).collect()
 }
 
 /// The keys with which this host's own processes come to NATS; none for whoever may not see them.
@@ -191,6 +202,21 @@ mod tests {
             "/usr/sbin/dnsmasq (enforce)\n/usr/sbin/dnsmasq//libvirt_leaseshelper (enforce)\nlibvirtd (enforce)\n";
         assert_eq!(confined(told), ["dnsmasq"]);
         assert_eq!(confined("dnsmasq (complain)\nqemu-img (enforce)\n"), ["qemu-img"]);
+    }
+
+    #[tokio::test]
+    async fn of_a_front_end_its_certificates_are_looked_at_and_of_a_node_its_agent_tells() {
+        let root = TempDir::new();
+        fs::create_dir_all(root.path().join("etc/watari/tls")).unwrap();
+        let write = |path: &str| fs::write(root.path().join("etc/watari").join(path), "").unwrap();
+        write("monitor.toml");
+        let looked = || async { Host::look(root.path()).await.unwrap().certificates };
+        assert_eq!(looked().await, []);
+        write("tls/host.crt");
+        let of_front = looked().await;
+        assert!(matches!(&of_front[..], [one] if one.path.ends_with("tls/host.crt") && one.not_after.is_none()));
+        write("node-agent.toml");
+        assert_eq!(looked().await, []);
     }
 
     #[tokio::test]

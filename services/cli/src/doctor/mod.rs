@@ -18,6 +18,7 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use watari_chassis::clock;
 use watari_contracts::monitor::GetNode;
 use watari_model::NodeName;
 
@@ -42,7 +43,7 @@ const BROKEN: u8 = 5;
 /// it knows its own name, who sets its clock and, of a node, what would keep servers from their networks and disks.
 pub(crate) async fn before(root: &Path, name: NodeName, is_node: bool) -> Vec<Trouble> {
     let host = Host::before(root, name, is_node).await;
-    here::found(&host).into_iter().map(|finding| finding.trouble).collect()
+    here::found(&host, clock::now()).into_iter().map(|finding| finding.trouble).collect()
 }
 
 /// What is wrong in the cluster or on one node, why it matters, and what mends it

@@ -127,6 +127,18 @@ troubles! {
            "on the first front end: systemctl restart watari-enrol, which tells NATS of all keys; if it is refused still, bring this host its files again from hosts/{host} of the cluster's folder, or have it join again with a token"
         ja "NATS がこのホスト ({host}) の鍵 {path} を受け付けません" "この鍵を使うプログラムが接続できず、その処理が行われません"
            "最初のフロントエンドで systemctl restart watari-enrol を実行してください。それでも受け付けられない場合は、クラスタのフォルダの hosts/{host} にあるファイルをこのホストに置き直すか、トークンでもう一度参加させてください";
+    /// Its certificate has ended.
+    HostCertificateExpired { host, path, end } "host.certificate-expired" Failure
+        en "{path} of this host ({host}) ended at {end}" "whoever it is shown to refuses it: NATS and images are not reached here, or not from here"
+           "journalctl -u watari-enrol -n 50 says why it was not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
+        ja "このホスト ({host}) の {path} は {end} に期限が切れました" "相手に拒否され、このホストとの間で NATS やイメージを使えません"
+           "更新されなかった理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
+    /// It ends soon, though it should have been renewed.
+    HostCertificateExpiring { host, path, days, end } "host.certificate-expiring" Warning
+        en "{path} of this host ({host}) ends on {end} (days left: {days})" "on that day NATS and images stop being reached here"
+           "journalctl -u watari-enrol -n 50 says why it is not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
+        ja "このホスト ({host}) の {path} はあと {days} 日で期限が切れます ({end})" "その日から、このホストとの間で NATS やイメージを使えなくなります"
+           "更新されない理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
     /// Nobody makes any more, or no longer there.
     HostBackupOld { host, folder, since } "host.backup-old" Warning
         en "the newest backup in {folder} of this host ({host}): {since}" "what was written later is lost with the disks of the front ends"
