@@ -456,6 +456,12 @@ troubles! {
     CannotLeave { vm, site, cause, remedy } "vm.cannot-leave" Warning
         en "if {site} were evacuated now, server {vm} would stay: {cause}" "if the power goes, it goes with it" "{remedy}"
         ja "いま {site} を退避させても、サーバ {vm} は移動できません: {cause}" "停電になると停止します" "{remedy}";
+    /// The link carries little.
+    LinkSlow { site, rate } "site.link-slow" Note
+        en "moves out of {site} carry {rate} a second, as the last ones between sites were measured" "an evacuation takes long, and servers that write faster are slowed down meanwhile"
+           "watari outage rehearse --site {site} says how long it takes; look for a port that fell back to 100 Mbit/s, and for what else uses the link (iperf3 between two nodes)"
+        ja "{site} からの移行は毎秒 {rate} です (サイト間の直近の移行の実測)" "退避に時間がかかり、それより速く書き込むサーバは移行中に遅くなります"
+           "所要時間は watari outage rehearse --site {site} で確認できます。100 Mbit/s に落ちたポートや、回線を使っているほかの通信がないか調べてください (2 台のノード間で iperf3)";
     /// A policy.
     StaysByPolicy { vm, site } "vm.stays" Note
         en "server {vm} stays in {site} by its own policy" "if the power goes, it goes with it" "watari outage plan {site}"

@@ -208,13 +208,14 @@ fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
 }
 
 /// What no lab is broken for, and why; the checks themselves are tried beside their code.
-const NOT_IN_THE_LAB: [(&str, &str); 25] = [
+const NOT_IN_THE_LAB: [(&str, &str); 26] = [
     ("host.target-disabled", "needs a systemd: deploy/systemd-test"),
     ("host.target-off", "needs a systemd: deploy/systemd-test"),
     ("host.clock-free", "needs a systemd that sets clocks"),
     ("host.certificate-expiring", "the same as one that has ended, a month earlier"),
     ("node.clock", "all hosts of a lab have the machine's clock"),
     ("path.slow", "the lab's links delay nothing"),
+    ("site.link-slow", "tells of the last migrations, which other scenarios have made over links of any rate"),
     ("node.suspect", "it is lost, or has no hypervisor, a moment later"),
     ("node.emulated", "what the machine's processor can is not the lab's to say"),
     ("node.processor", "all hosts of a lab have the machine's processor"),
