@@ -231,7 +231,8 @@ mod tests {
     fn a_link_that_carries_little_is_noted_by_what_was_measured() {
         let mut facts = healthy();
         facts.plans = vec![plan_with_one_left()];
-        for (rate, told) in [(None, vec![]), (Some(RATE_LEAST), vec![]), (Some(RATE_LEAST - 1), vec!["site.link-slow"])] {
+        for (rate, told) in [(None, vec![]), (Some(RATE_LEAST), vec![]), (Some(RATE_LEAST - 1), vec!["site.link-slow"])]
+        {
             facts.plans[0].bytes_per_second = rate;
             assert_eq!(codes(&links(&facts)), told);
         }
