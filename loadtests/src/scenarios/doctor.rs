@@ -206,7 +206,7 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         fs::write(&spoilt, "spoilt")?;
         fs::write(&ended, OLD)?;
         stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=16", "tmpfs", DISKS])?;
-        stage.at_node(&["bash", "-c", &format!("touch {DISKS}/{{1..15}}")])?;
+        stage.at_node(&["bash", "-c", &format!("touch {DISKS}/{{1..15}} || true")])?;
         stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
         address("add")?;
         stage.watari(&["node", "cordon", "y1"])?;

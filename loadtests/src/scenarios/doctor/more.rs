@@ -106,7 +106,8 @@ pub(super) fn made_by_people(stage: &Stage) -> anyhow::Result<()> {
         stage.watari(&["vm", "edit", "mail", "--evacuate", "live"]).map(drop),
         delete("image", "no-disk", &[]),
         delete("vm", "only", &["--wait"]),
-        delete("network", "tight", &[]),
+        // Once its last address is given back.
+        until(60, "the network is gone", || delete("network", "tight", &[]).map(|()| true)),
         delete("network", "wide", &[]),
     ];
     outcome?;
