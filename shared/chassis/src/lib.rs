@@ -15,6 +15,7 @@
 //! | [`backups`] | how old the newest is |
 //! | [`certificates`] | when they end |
 //! | [`program`] | what is common to programs that services run |
+//! | [`room`] | how much a file system still takes |
 //! | [`sparse`] | where files have holes |
 //! | [`clock`] | the only place where a clock is read |
 
@@ -39,6 +40,7 @@ pub mod program;
 mod pulse;
 mod quorum;
 mod ready;
+pub mod room;
 mod run;
 mod server;
 pub mod sparse;

@@ -157,7 +157,8 @@ pub(super) fn host_itself(stage: &Stage) -> anyhow::Result<()> {
     })?;
     backups_missing(stage)?;
     key_unknown(stage)?;
-    certificate_ended(stage)
+    certificate_ended(stage)?;
+    disk_filling(stage)
 }
 
 const FRONT: &str = "y-front";
@@ -174,6 +175,20 @@ fn key_unknown(stage: &Stage) -> anyhow::Result<()> {
         fs::write(&key, &before)?;
         ensure!(named?, "the key that NATS does not know is not named");
         ensure!(!ask(&[])?.codes().contains("host.key-refused"), "a key is named that NATS knows");
+        Ok(())
+    })
+}
+
+/// Of the witness, which keeps nothing in that folder.
+fn disk_filling(stage: &Stage) -> anyhow::Result<()> {
+    const HOST: &str = "witness";
+    const FOLDER: &str = "/var/lib/watari";
+    let script = |text: &str| stage.lab.run(&["exec", HOST, "--", "bash", "-ec", text]).map(drop);
+    stage.on_host(HOST, |ask| {
+        script(&format!("mount -t tmpfs -o size=1m tmpfs {FOLDER}; head -c 1000k /dev/zero >{FOLDER}/full || true"))?;
+        let named = ask(&[]).map(|found| found.names("host.disk-filling", FOLDER));
+        script(&format!("umount {FOLDER}"))?;
+        ensure!(named?, "the disk that fills is not named");
         Ok(())
     })
 }

@@ -10,18 +10,22 @@ mod units;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use tokio::net::lookup_host;
-use watari_chassis::{certificates, clock};
+use watari_chassis::{certificates, clock, room};
 use watari_model::{NodeName, node::health::Certificate};
 
 use crate::enrol;
 pub(super) use backups::Stale;
 use units::Units;
 
+/// Where front ends and witnesses keep what is written all the time.
+const DATA: [&str; 2] = ["var/lib/nats", "var/lib/watari"];
+/// Less free than so many percent of a disk is little, as on nodes.
+const ROOM_LEAST_PERCENT: u8 = 10;
 /// Where the keys of a host's own processes are.
 const IDENTITIES: &str = "etc/watari/nkeys";
 /// What nobody but its owner may read: folders, and how such files end.
@@ -48,6 +52,8 @@ pub(super) struct Host {
     pub(super) refused_keys: Vec<PathBuf>,
     /// The certificates of a front end or witness; a node's agent tells of its own.
     pub(super) certificates: Vec<Certificate>,
+    /// Folders of a front end's or witness' data, whose disk is nearly full, and how many percent of it are free.
+    pub(super) filling: Vec<(PathBuf, u8)>,
     /// The folder of backups, if none is new.
     pub(super) stale: Option<Stale>,
     /// Whether its own name leads to no address.
@@ -68,6 +74,7 @@ impl Host {
             open_keys: Vec::new(),
             refused_keys: Vec::new(),
             certificates: Vec::new(),
+            filling: Vec::new(),
             stale: None,
             unnamed: false,
             dropping: Vec::new(),
@@ -84,8 +91,11 @@ impl Host {
         let well = Self::well(enrol::host_name(None).ok()?);
         let stale = backups::stale(root, clock::now());
         let is_node = set_up.contains(&units::AGENT);
-        let certificates = if is_node { Vec::new() } else { certificates::look(&shown(root)) };
-        let mut host = Self { open_keys: open_keys(root), certificates, stale, ..well };
+        let mut host = Self { open_keys: open_keys(root), stale, ..well };
+        // Of a node its agent tells them.
+        if !is_node {
+            (host.certificates, host.filling) = (certificates::look(&shown(root)), filling(root));
+        }
         if is_machine(root) {
             host.units = Units::look(&set_up).await;
         }
@@ -140,6 +150,17 @@ fn is_free(told: &str) -> bool {
 fn shown(root: &Path) -> Vec<PathBuf> {
     let all = ["etc/watari/tls/host.crt", "etc/watari/tls/ca.crt"].map(|path| root.join(path));
     all.into_iter().filter(|path| path.exists()).collect()
+}
+
+/// Each disk once.
+fn filling(root: &Path) -> Vec<(PathBuf, u8)> {
+    let folders = DATA.iter().map(|folder| root.join(folder)).filter(|folder| folder.exists());
+    let little = folders.filter_map(|folder| Some((room::free_percent(&folder)?, folder)));
+    let mut found: Vec<(PathBuf, u8)> =
+        little.filter(|(free, _)| *free < ROOM_LEAST_PERCENT).map(|(free, folder)| (folder, free)).collect();
+    let disk = |folder: &Path| fs::metadata(folder).map(|file| file.dev()).ok();
+    found.dedup_by(|(one, _), (other, _)| disk(one) == disk(other));
+    found
 }
 
 /// The keys with which this host's own processes come to NATS; none for whoever may not see them.

@@ -139,6 +139,12 @@ troubles! {
            "journalctl -u watari-enrol -n 50 says why it is not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
         ja "このホスト ({host}) の {path} はあと {days} 日で期限が切れます ({end})" "その日から、このホストとの間で NATS やイメージを使えなくなります"
            "更新されない理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
+    /// Hardly any room.
+    HostDiskFilling { host, folder, free } "host.disk-filling" Warning
+        en "of the disk with {folder} on this host ({host}) {free} % are free" "once it is full, NATS or the image service writes nothing there any more; where no majority is left, nothing can be changed"
+           "df -h {folder}, then remove what is not needed: watari image list, old backups, journalctl --vacuum-size=500M"
+        ja "このホスト ({host}) の {folder} があるディスクの空きは {free} % です" "いっぱいになると NATS やイメージのサービスが書き込めなくなります。NATS の過半数が失われると、何も変更できません"
+           "df -h {folder} で確認し、watari image list で不要なイメージを、また古いバックアップを削除するか、journalctl --vacuum-size=500M を実行してください";
     /// Nobody makes any more, or no longer there.
     HostBackupOld { host, folder, since } "host.backup-old" Warning
         en "the newest backup in {folder} of this host ({host}): {since}" "what was written later is lost with the disks of the front ends"

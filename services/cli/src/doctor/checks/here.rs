@@ -38,6 +38,11 @@ pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
     let refused =
         host.refused_keys.iter().map(|path| Trouble::HostKeyRefused { host: on(), path: said(path.display()) });
     let certificates = host.certificates.iter().filter_map(|one| ends(host, one, now));
+    let filling = host.filling.iter().map(|(folder, free)| Trouble::HostDiskFilling {
+        host: on(),
+        folder: said(folder.display()),
+        free: said(free),
+    });
     let stale = host.stale.as_ref().map(|stale| Trouble::HostBackupOld {
         host: on(),
         folder: said(stale.folder.display()),
@@ -51,6 +56,7 @@ pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
         .chain(keys)
         .chain(refused)
         .chain(certificates)
+        .chain(filling)
         .chain(stale)
         .chain(unnamed)
         .chain(dropping)
@@ -123,6 +129,7 @@ mod tests {
         host.clock_free = true;
         host.open_keys = vec!["/etc/watari/nkeys/agent.nk".into()];
         host.refused_keys = vec!["/etc/watari/nkeys/image.nk".into()];
+        host.filling = vec![("/var/lib/nats".into(), 9)];
         host.stale = Some(Stale { folder: "/var/backups".into(), newest: Some(sample::NOW) });
         host.unnamed = true;
         host.dropping = vec!["ip filter FORWARD".to_owned()];
@@ -137,6 +144,7 @@ mod tests {
                 "host.clock-free",
                 "host.key-open",
                 "host.key-refused",
+                "host.disk-filling",
                 "host.backup-old",
                 "host.unnamed",
                 "host.forward-drops",
