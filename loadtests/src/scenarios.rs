@@ -26,6 +26,7 @@ mod preseeding;
 mod projects;
 mod recovery;
 mod saving;
+mod secrets;
 mod seed;
 mod segment;
 mod snapshots;
@@ -56,7 +57,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 29] = [
+const GROUPS: [(u32, Group); 30] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -66,12 +67,13 @@ const GROUPS: [(u32, Group); 29] = [
     (7, segment::SCENARIOS),
     (23, ipv6::SCENARIOS),
     (13, doors::SCENARIOS),
+    (30, secrets::SCENARIOS),
     (30, projects::SCENARIOS),
     (92, failures::SCENARIOS),
     (60, busy::SCENARIOS),
     (72, saving::SCENARIOS),
     (310, kills::SCENARIOS),
-    (81, doctor::SCENARIOS),
+    (300, doctor::SCENARIOS),
     (52, backup::SCENARIOS),
     (200, preseeding::SCENARIOS),
     (30, stores::SCENARIOS),

@@ -7,18 +7,26 @@ use serde_json::Value;
 
 use super::{Stage, until};
 
+mod more;
+
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_nothing_in_a_healthy_lab_but_what_the_lab_is", healthy),
     ("the_doctor_names_a_bridge_that_is_down", bridge_down),
     ("the_doctor_names_a_bridge_that_leads_nowhere", bridge_alone),
+    ("the_doctor_names_a_bridge_that_is_gone_and_an_interface_in_its_place_that_is_none", more::bridge_gone),
     ("the_doctor_names_each_of_many_things_that_are_broken_at_once_and_nothing_else", many),
     ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
     ("the_doctor_mends_what_is_stopped_and_what_is_open_on_its_own_host", mended),
     ("the_doctor_names_on_a_node_who_answers_dhcp_beside_us_and_ways_that_are_closed_or_narrow", around),
     ("the_doctor_names_a_witness_without_power", witness_off),
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
+    ("the_doctor_names_what_people_have_made_that_cannot_go_well", more::made_by_people),
+    ("the_doctor_names_what_is_wrong_with_the_host_on_which_it_is_called", more::host_itself),
+    ("the_doctor_names_a_service_that_nobody_leads_and_who_may_not_ask_about_what", more::unanswered),
+    ("the_doctor_names_a_whole_campus_that_is_silent_and_none_of_its_nodes_by_itself", more::campus_silent),
+    ("the_doctor_names_a_node_that_is_known_to_be_off", more::node_off),
 ];
 
 /// Where nothing runs that another scenario needs.
@@ -30,11 +38,20 @@ const KEY: &str = "/etc/watari/administrator.nk";
 /// disk is shared by all hosts.
 const OF_THE_LAB: [&str; 5] = ["ups.silent", "image.failed", "disk.slow", "disk.filling", "vm.down"];
 
+/// A certificate of this node, until February 2020.
+const OLD: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBATCBqAIBATAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJ5MjAeFw0yMDAxMDEw\n\
+    MDAwMDBaFw0yMDAyMDEwMDAwMDBaMA0xCzAJBgNVBAMMAnkyMFkwEwYHKoZIzj0C\n\
+    AQYIKoZIzj0DAQcDQgAEnBq7vGSkyebq3QbqKYQzXRXlke80/5sbYQUTNhcotSQo\n\
+    yWEdOzyERUG0F5f3V861vOXr0zmk2A9FXmL5waum2jAKBggqhkjOPQQDAgNIADBF\n\
+    AiAhwDnM9N59npWhbNiEFdR7R0wIT68txyTuSS7stlxPugIhANDnG4S8ithtMCc2\n\
+    703rTciW12pQkYnRATcMMhtgZWSA\n-----END CERTIFICATE-----\n";
+
 /// What was found.
-struct Found(Vec<Value>);
+pub(super) struct Found(Vec<Value>);
 
 impl Found {
-    fn names(&self, code: &str, word: &str) -> bool {
+    pub(super) fn names(&self, code: &str, word: &str) -> bool {
         let says = |finding: &Value| finding["seen"].as_str().is_some_and(|seen| seen.contains(word));
         self.0.iter().any(|finding| finding["code"] == code && says(finding))
     }
@@ -48,7 +65,7 @@ impl Found {
 
 impl Stage {
     /// Asks the doctor.
-    fn doctor(&self, more: &[&str]) -> anyhow::Result<Found> {
+    pub(super) fn doctor(&self, more: &[&str]) -> anyhow::Result<Found> {
         self.doctor_at("client", &[], more)
     }
 
@@ -102,17 +119,18 @@ impl Stage {
         self.until_well()
     }
 
-    /// Lets `act` ask the doctor on the node itself, as root and with an administrator's key.
-    fn on_the_node(
+    /// Lets `act` ask the doctor on a node or front end itself, as root and with an administrator's key.
+    fn on_host(
         &self,
+        host: &str,
         act: impl FnOnce(&dyn Fn(&[&str]) -> anyhow::Result<Found>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let key = self.lab.file(NODE, KEY);
+        let key = self.lab.file(host, KEY);
         fs::copy(self.lab.file("client", KEY), &key).with_context(|| format!("cannot write {}", key.display()))?;
         let url = self.lab.run(&["exec", "client", "--", "printenv", "WATARI_NATS"])?;
         let (url, seed) = (format!("WATARI_NATS={}", url.trim()), format!("WATARI_NKEY={KEY}"));
         let variables = [url.as_str(), seed.as_str(), "WATARI_CA=/etc/watari/tls/ca.crt"];
-        let done = act(&|more: &[&str]| self.doctor_at(NODE, &variables, more));
+        let done = act(&|more: &[&str]| self.doctor_at(host, &variables, more));
         fs::remove_file(&key)?;
         done
     }
@@ -133,7 +151,10 @@ impl Stage {
 fn healthy(stage: &Stage) -> anyhow::Result<()> {
     stage.until_well()?;
     // The lab's UPS is configured, and no upsd is there.
-    ensure!(stage.doctor(&[])?.names("ups.silent", "ups1@"), "the silent UPS is not named");
+    let found = stage.doctor(&[])?;
+    ensure!(found.names("ups.silent", "ups1@"), "the silent UPS is not named");
+    // And no power controller is.
+    ensure!(found.names("site.no-fencing", "yamate"), "that no node can be fenced is not named");
     let found = stage.doctor(&["--node", NODE])?;
     ensure!(found.codes().iter().all(|code| OF_THE_LAB.contains(code)), "{:?}", found.0);
     Ok(())
@@ -158,8 +179,11 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
     const SPOILT: &str = "/etc/pki/libvirt/servercert.pem";
     const DISKS: &str = "/var/lib/watari/disks";
     const PROGRAM: &str = "/usr/bin/qemu-img";
-    const BROKEN: [(&str, &str); 8] = [
+    const ENDED: &str = "/etc/pki/qemu/client-cert.pem";
+    const BROKEN: [(&str, &str); 10] = [
         ("disk.full", NODE),
+        ("disk.files", NODE),
+        ("certificate.expired", ENDED),
         ("certificate.expiring", ENDING),
         ("certificate.unreadable", SPOILT),
         ("bridge.address-on-port", "campus0"),
@@ -171,16 +195,18 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
     stage.away_from_the_node()?;
     stage.until_well()?;
     // libvirt has read its own before; only their ends are looked at.
-    let [ending, spoilt] = [ENDING, SPOILT].map(|path| stage.lab.file(NODE, path));
+    let [ending, spoilt, ended] = [ENDING, SPOILT, ENDED].map(|path| stage.lab.file(NODE, path));
     let whole = |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
-    let kept = [whole(&ending)?, whole(&spoilt)?];
+    let kept = [whole(&ending)?, whole(&spoilt)?, whole(&ended)?];
     let address = |way: &str| stage.at_node(&["ip", "address", way, "198.51.100.9/24", "dev", "campus0"]);
     let broken = || {
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null"];
         let end = ["-days", "9", "-subj", "/CN=y2", "-out", ENDING];
         stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())?;
         fs::write(&spoilt, "spoilt")?;
-        stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", DISKS])?;
+        fs::write(&ended, OLD)?;
+        stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=16", "tmpfs", DISKS])?;
+        stage.at_node(&["bash", "-c", &format!("touch {DISKS}/{{1..15}} || true")])?;
         stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
         address("add")?;
         stage.watari(&["node", "cordon", "y1"])?;
@@ -190,8 +216,8 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         let named = until(90, "the doctor names each of them", || {
             let found = stage.doctor(&[])?;
             let all = BROKEN.iter().all(|(code, word)| found.names(code, word));
-            let also = |code: &&str| *code == "disk.files" || OF_THE_LAB.contains(code);
-            let expected = |code: &&str| BROKEN.iter().any(|(named, _)| named == code) || also(code);
+            let named = |code: &str| BROKEN.iter().any(|(named, _)| *named == code);
+            let expected = |code: &&str| named(code) || OF_THE_LAB.contains(code);
             ensure!(found.codes().iter().all(expected), "more is named: {:?}", found.0);
             last = found.0;
             Ok(all)
@@ -209,6 +235,7 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         stage.at_node(&["umount", DISKS]),
         fs::write(&ending, &kept[0]).map_err(Into::into),
         fs::write(&spoilt, &kept[1]).map_err(Into::into),
+        fs::write(&ended, &kept[2]).map_err(Into::into),
     ];
     outcome?;
     mended.into_iter().collect::<anyhow::Result<()>>()?;
@@ -225,7 +252,7 @@ fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
 fn mended(stage: &Stage) -> anyhow::Result<()> {
     stage.away_from_the_node()?;
     let key = stage.lab.file(NODE, KEY);
-    let done = stage.on_the_node(|ask| {
+    let done = stage.on_host(NODE, |ask| {
         let stop = || {
             stage.at_node(&["chmod", "0644", KEY])?;
             stage.lab.run(&["stop", NODE, "libvirtd"])?;
@@ -266,7 +293,7 @@ fn around(stage: &Stage) -> anyhow::Result<()> {
     let filter =
         |on: &str| stage.at_node(&["ip", "link", "set", "br-campus", "type", "bridge", "nf_call_iptables", on]);
     let named = |found: &Found| BROKEN.map(|(code, word)| found.names(code, word));
-    stage.on_the_node(|ask| {
+    stage.on_host(NODE, |ask| {
         let broken = || {
             let words: Vec<&str> = stranger.split_whitespace().collect();
             // Whoever listens to what it prints would wait for its end.

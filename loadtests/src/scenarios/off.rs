@@ -146,6 +146,8 @@ fn paused_copy(stage: &Stage) -> anyhow::Result<()> {
     until(30, "its power is to be cut", || Ok(controller.cuts()? > 0))?;
     let last = || Ok::<_, anyhow::Error>(stage.show("node", &source)?["fencing"]["last"].clone());
     until(30, "that has failed", || Ok(last()?["outcome"]["state"] == "failed"))?;
+    // Each try begins anew.
+    until(30, "the doctor names it", || Ok(stage.doctor(&[])?.names("node.not-fenced", &source)))?;
     ensure!(stage.page(&address, "/uptime").is_err(), "a copy was resumed though its source is said to be on");
     ensure!(stage.show("node", &source)?["off"].is_null(), "that it was told to be off is no proof");
     let said = Instant::now();
@@ -177,6 +179,7 @@ fn stranded(stage: &Stage) -> anyhow::Result<()> {
             let shown = stage.show("vm", "mail")?;
             Ok(shown["state"] == "stopped" && shown["fault"]["code"] == "vm.stranded")
         })?;
+        until(30, "the doctor names it", || Ok(stage.doctor(&[])?.names("vm.down", "mail")))?;
         stage.refused("vm.stranded", &["vm", "start", "mail", "--timeout", "2s"])?;
         stage.refused("node.has-servers", &["node", "remove", &node, "--yes"])?;
         Ok(boot)

@@ -79,6 +79,7 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
     let begun = watch.first(LOOK, "a copy", |heard| heard.state == "copying");
     ensure!(begun.is_err(), "somebody begins in a pause: {begun:?}");
     ensure!(stands_still(stage)? && moved(&stage.show("outage", id)?) == before, "it does not stand still");
+    ensure!(stage.doctor(&[])?.names("outage.paused", id), "the doctor does not name the pause");
 
     let report = stage.watari(&["outage", "resume", home, "--wait"])?;
     ensure!(report["state"] == "evacuated" && report["paused_at"].is_null(), "it is {report}");

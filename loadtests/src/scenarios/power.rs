@@ -19,6 +19,7 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
     ensure!(stage.outage_at(&home)?.is_none(), "a flicker began an outage");
 
     stage.watari(&["site", "power", &home, "battery", "--left", "20m"])?;
+    ensure!(stage.doctor(&[])?.names("site.on-battery", &home), "the doctor does not name the site on battery");
     let outage = stage.emptying(&home, 30)?;
     until(180, "the site is empty", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))?;
     ensure!(stage.site_of("mail")? != home, "it is still there");

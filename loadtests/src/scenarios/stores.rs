@@ -104,10 +104,12 @@ fn endpoint() -> String {
 
 fn comes_back(stage: &Stage) -> anyhow::Result<()> {
     let leads = stage.lab.led_from()?.context("the services lead from nowhere")?;
-    let _store = Store::start(stage)?;
+    let mut store = Store::start(stage)?;
     let outcome = lost_and_back(stage, if leads == "myodaiji" { "yamate" } else { "myodaiji" });
     // While the store is there, so that nothing is left in the books of what was in it.
-    outcome.and(images::discard(stage, STORED))
+    outcome.and(images::discard(stage, STORED))?;
+    store.server.kill().and_then(|()| store.server.wait()).context("moto_server does not end")?;
+    until(60, "the doctor names the store that is away", || Ok(stage.doctor(&[])?.names("image.store-away", BUCKET)))
 }
 
 fn lost_and_back(stage: &Stage, other: &str) -> anyhow::Result<()> {

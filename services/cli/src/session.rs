@@ -248,6 +248,12 @@ impl Session {
         Ok(forbidden(self.bus().await?, "").await)
     }
 
+    /// Whether NATS refuses the key in this file, wherever this session goes; not if that cannot be told.
+    pub(crate) async fn is_refused(&self, nkey: &Path) -> bool {
+        let settings = BusSettings { nkey: Some(nkey.to_owned()), ..self.settings.clone() };
+        matches!(Bus::connect(&settings).await, Err(BusError::Refused { .. }))
+    }
+
     /// Hears what is published on `subject`.
     ///
     /// # Errors

@@ -13,7 +13,9 @@
 //! | [`looper`] | the loop that is woken by change and tick, watched by [`Pulse`] |
 //! | [`codec`] | beats as bytes |
 //! | [`backups`] | how old the newest is |
+//! | [`certificates`] | when they end |
 //! | [`program`] | what is common to programs that services run |
+//! | [`room`] | how much a file system still takes |
 //! | [`sparse`] | where files have holes |
 //! | [`clock`] | the only place where a clock is read |
 
@@ -22,6 +24,7 @@ pub mod backups;
 mod bound;
 mod bucket;
 mod bus;
+pub mod certificates;
 pub mod clock;
 pub mod codec;
 pub mod config;
@@ -37,6 +40,7 @@ pub mod program;
 mod pulse;
 mod quorum;
 mod ready;
+pub mod room;
 mod run;
 mod server;
 pub mod sparse;

@@ -10,6 +10,8 @@
 mod compiled;
 #[path = "tidy/dashboards.rs"]
 mod dashboards;
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/guides.rs"]
@@ -69,6 +71,33 @@ fn what_is_compiled_twice_is_caught() {
     let tests = "rand v0.9.5 with default,std\nonly-in-tests v1.0.0 with \n";
     assert_eq!(compiled::twice("rand v0.9.5 with default,std (*)\n", tests), Vec::<String>::new());
     assert_eq!(compiled::twice("rand v0.9.5 with std\n", tests), ["rand v0.9.5 with std"]);
+}
+
+#[test]
+fn nothing_stands_behind_the_programs_that_the_policy_does_not_allow() {
+    let files = repository();
+    let text = |path: &str| files.iter().find(|f| f.path == path).map_or("", |f| f.text.as_str());
+    let (deny, tree) = (text("deny.toml"), compiled::licences());
+    let policy = dependencies::Policy::of(deny);
+    assert!(tree.lines().count() > 100, "{tree}");
+    assert_eq!(policy.banned(text("Cargo.lock")), Vec::<String>::new(), "they are banned");
+    assert_eq!(policy.unlicensed(&tree), Vec::<&str>::new(), "nobody allowed their licences");
+    assert_eq!(dependencies::unexplained(deny), Vec::<&str>::new(), "nobody says why they are ignored");
+}
+
+#[test]
+fn a_library_that_the_policy_does_not_allow_is_caught() {
+    let deny = "[advisories]\nignore = [\n  \"RUSTSEC-1\",\n]\n[licenses]\nallow = [\"MIT\", \"ISC\"]\n\
+        exceptions = [{ crate = \"virt\", allow = [\"LGPL-2.1\"] }]\n[bans]\ndeny = [{ name = \"openssl-sys\" }]\n";
+    let policy = dependencies::Policy::of(deny);
+    assert_eq!(policy.banned("[[package]]\nname = \"openssl-sys\"\n[[package]]\nname = \"ring\"\n"), ["openssl-sys"]);
+    let good = ["a v1 by MIT", "a v1 by GPL-3.0/MIT (*)", "a v1 by (GPL-3.0 OR ISC) AND MIT", "virt v1 by LGPL-2.1"];
+    assert_eq!(policy.unlicensed(&good.join("\n")), Vec::<&str>::new());
+    for bad in ["a v1 by GPL-3.0", "a v1 by MIT AND GPL-3.0", "a v1 by LGPL-2.1", "a v1 by "] {
+        assert_eq!(policy.unlicensed(bad), [bad]);
+    }
+    assert_eq!(dependencies::unexplained(deny), ["\"RUSTSEC-1\","]);
+    assert!(dependencies::unexplained(&deny.replace("  \"RUST", "# Why.\n  \"RUST")).is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Everything that the checks look at, asked once and at the same time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 use watari_chassis::clock;
@@ -14,7 +14,7 @@ use watari_model::{NodeName, Said, SiteName, Timestamp, node, outage::Scope, vm}
 
 use super::{
     checks::here,
-    host::{Host, around::Around},
+    host::{self, Host, around::Around},
 };
 use crate::{
     Context, failure::Failure, frontend::status::Status, lang::Lang, session::Session, texts::troubles::Trouble,
@@ -97,6 +97,9 @@ impl Facts {
         facts.outages = facts.keep(("the outages", "停電計画"), outages.map(|page| page.outages));
         facts.upses = facts.keep(("the UPSes", "UPS"), upses.map(|page| page.upses));
         facts.control = facts.keep(("the front ends", "フロントエンド"), control.map(Some));
+        if let Some(host) = &mut facts.host {
+            host.refused_keys = refused(session, host::identities(root)).await;
+        }
         facts.around = Around::look(&facts).await;
         facts.foresee(session).await;
         Ok(facts)
@@ -104,10 +107,11 @@ impl Facts {
 
     /// What is known of this host alone, where no NATS server answers.
     fn without_a_bus(host: Option<Host>, failure: Failure) -> Result<Self, Failure> {
-        if host.as_ref().is_none_or(|host| here::found(host).is_empty()) {
+        let now = clock::now();
+        if host.as_ref().is_none_or(|host| here::found(host, now).is_empty()) {
             return Err(failure);
         }
-        let mut facts = Self { host, ..Self::none(clock::now()) };
+        let mut facts = Self { host, ..Self::none(now) };
         facts.keep::<()>(("the cluster", "クラスタ"), Err(failure));
         Ok(facts)
     }
@@ -156,6 +160,12 @@ impl Facts {
     pub(super) fn is_drained(&self, node: &NodeName) -> bool {
         self.outages.iter().any(|outage| outage.state.drains() && outage.scope == Scope::Node(node.clone()))
     }
+}
+
+/// Those of these keys that NATS does not know.
+async fn refused(session: &Session, keys: Vec<PathBuf>) -> Vec<PathBuf> {
+    let told = join_all(keys.iter().map(|key| session.is_refused(key))).await;
+    keys.into_iter().zip(told).filter_map(|(key, is_refused)| is_refused.then_some(key)).collect()
 }
 
 /// Those in a state in which none runs; of many thousands these are few.

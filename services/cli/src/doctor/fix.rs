@@ -2,6 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use watari_chassis::clock;
+
 use super::{
     checks::here,
     finding::Finding,
@@ -52,7 +54,7 @@ pub(super) async fn mend(lang: Lang, consent: Consent, findings: &[Finding]) -> 
 pub(super) async fn settle(root: &Path, mended: &[&Finding]) {
     let waiting = Waiting { wait: true, wait_timeout: Some(SETTLES) };
     let _ = wait::until(waiting, async || {
-        let found = Host::look(root).await.map(|host| here::found(&host)).unwrap_or_default();
+        let found = Host::look(root).await.map(|host| here::found(&host, clock::now())).unwrap_or_default();
         Ok((!found.iter().any(|one| mended.contains(&one))).then_some(()))
     })
     .await;

@@ -10,20 +10,26 @@ mod units;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use tokio::net::lookup_host;
-use watari_chassis::clock;
-use watari_model::NodeName;
+use watari_chassis::{certificates, clock, room};
+use watari_model::{NodeName, node::health::Certificate};
 
 use crate::enrol;
 pub(super) use backups::Stale;
 use units::Units;
 
+/// Where front ends and witnesses keep what is written all the time.
+const DATA: [&str; 2] = ["var/lib/nats", "var/lib/watari"];
+/// Less free than so many percent of a disk is little, as on nodes.
+const ROOM_LEAST_PERCENT: u8 = 10;
+/// Where the keys of a host's own processes are.
+const IDENTITIES: &str = "etc/watari/nkeys";
 /// What nobody but its owner may read: folders, and how such files end.
-const KEYS: [(&str, &str); 3] = [("etc/watari", "nk"), ("etc/watari/nkeys", "nk"), ("etc/watari/tls", "key")];
+const KEYS: [(&str, &str); 3] = [("etc/watari", "nk"), (IDENTITIES, "nk"), ("etc/watari/tls", "key")];
 /// What the agent starts and AppArmor has profiles for in some distributions, which know nothing of the agent's folders.
 const STARTED: [&str; 2] = ["dnsmasq", "qemu-img"];
 /// Where the kernel tells which profiles it has; for root alone.
@@ -42,6 +48,12 @@ pub(super) struct Host {
     pub(super) clock_free: bool,
     /// Keys that everybody who logs in can read.
     pub(super) open_keys: Vec<PathBuf>,
+    /// Keys of its own that NATS does not know.
+    pub(super) refused_keys: Vec<PathBuf>,
+    /// The certificates of a front end or witness; a node's agent tells of its own.
+    pub(super) certificates: Vec<Certificate>,
+    /// Folders of a front end's or witness' data, whose disk is nearly full, and how many percent of it are free.
+    pub(super) filling: Vec<(PathBuf, u8)>,
     /// The folder of backups, if none is new.
     pub(super) stale: Option<Stale>,
     /// Whether its own name leads to no address.
@@ -60,6 +72,9 @@ impl Host {
             units: Units { stopped: Vec::new(), disabled: Vec::new(), retired: Vec::new() },
             clock_free: false,
             open_keys: Vec::new(),
+            refused_keys: Vec::new(),
+            certificates: Vec::new(),
+            filling: Vec::new(),
             stale: None,
             unnamed: false,
             dropping: Vec::new(),
@@ -75,21 +90,42 @@ impl Host {
         }
         let well = Self::well(enrol::host_name(None).ok()?);
         let stale = backups::stale(root, clock::now());
+        let is_node = set_up.contains(&units::AGENT);
         let mut host = Self { open_keys: open_keys(root), stale, ..well };
-        // systemd and the kernel know of the machine, not of a folder that is taken for one.
-        if root != Path::new("/") {
-            return Some(host);
+        // Of a node its agent tells them.
+        if !is_node {
+            (host.certificates, host.filling) = (certificates::look(&shown(root)), filling(root));
         }
-        let own = (host.name.as_str(), 0_u16);
-        let unnamed = async { lookup_host(own).await.is_err() };
-        let (units, clock_free, unnamed) = tokio::join!(Units::look(&set_up), clock_free(), unnamed);
-        (host.units, host.clock_free, host.unnamed) = (units, clock_free, unnamed);
-        if set_up.contains(&units::AGENT) {
-            host.dropping = filter::dropping().await;
-            host.confined = confined(&fs::read_to_string(PROFILES).unwrap_or_default());
+        if is_machine(root) {
+            host.units = Units::look(&set_up).await;
         }
-        Some(host)
+        Some(host.on_its_machine(root, is_node).await)
     }
+
+    /// Looks at a host on which nothing is set up yet: what would be wrong with it as one of the cluster's.
+    pub(super) async fn before(root: &Path, name: NodeName, is_node: bool) -> Self {
+        Self::well(name).on_its_machine(root, is_node).await
+    }
+
+    /// With what the machine's own settings say.
+    async fn on_its_machine(mut self, root: &Path, is_node: bool) -> Self {
+        if !is_machine(root) {
+            return self;
+        }
+        let own = (self.name.as_str(), 0_u16);
+        let unnamed = async { lookup_host(own).await.is_err() };
+        (self.clock_free, self.unnamed) = tokio::join!(clock_free(), unnamed);
+        if is_node {
+            self.dropping = filter::dropping().await;
+            self.confined = confined(&fs::read_to_string(PROFILES).unwrap_or_default());
+        }
+        self
+    }
+}
+
+/// systemd and the kernel know of the machine, not of a folder that is taken for one.
+fn is_machine(root: &Path) -> bool {
+    root == Path::new("/")
 }
 
 /// By what the kernel says of its profiles: `NAME (MODE)`, one a line.
@@ -110,12 +146,38 @@ fn is_free(told: &str) -> bool {
     says("CanNTP=yes") && says("NTP=no")
 }
 
+/// What a host shows of itself, and by whom it knows others; where it is.
+fn shown(root: &Path) -> Vec<PathBuf> {
+    let all = ["etc/watari/tls/host.crt", "etc/watari/tls/ca.crt"].map(|path| root.join(path));
+    all.into_iter().filter(|path| path.exists()).collect()
+}
+
+/// Each disk once.
+fn filling(root: &Path) -> Vec<(PathBuf, u8)> {
+    let folders = DATA.iter().map(|folder| root.join(folder)).filter(|folder| folder.exists());
+    let little = folders.filter_map(|folder| Some((room::free_percent(&folder)?, folder)));
+    let mut found: Vec<(PathBuf, u8)> =
+        little.filter(|(free, _)| *free < ROOM_LEAST_PERCENT).map(|(free, folder)| (folder, free)).collect();
+    let disk = |folder: &Path| fs::metadata(folder).map(|file| file.dev()).ok();
+    found.dedup_by(|(one, _), (other, _)| disk(one) == disk(other));
+    found
+}
+
+/// The keys with which this host's own processes come to NATS; none for whoever may not see them.
+pub(super) fn identities(root: &Path) -> Vec<PathBuf> {
+    let mut keys: Vec<PathBuf> = ending(&root.join(IDENTITIES), "nk").collect();
+    keys.sort();
+    keys
+}
+
+fn ending(folder: &Path, end: &'static str) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(move |path| path.extension().is_some_and(|own| own == end))
+}
+
 /// Folders that are not there, or not to be seen by whoever asks, hold none.
 fn open_keys(root: &Path) -> Vec<PathBuf> {
-    let files = KEYS.iter().flat_map(|(folder, end)| {
-        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(move |path| path.extension().is_some_and(|own| own == *end))
-    });
+    let files = KEYS.iter().flat_map(|(folder, end)| ending(&root.join(folder), end));
     let is_open =
         |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & OTHERS != 0);
     let mut open: Vec<PathBuf> = files.filter(is_open).collect();
@@ -164,8 +226,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_front_end_its_certificates_are_looked_at_and_of_a_node_its_agent_tells() {
+        let root = TempDir::new();
+        fs::create_dir_all(root.path().join("etc/watari/tls")).unwrap();
+        let write = |path: &str| fs::write(root.path().join("etc/watari").join(path), "").unwrap();
+        write("monitor.toml");
+        let looked = || async { Host::look(root.path()).await.unwrap().certificates };
+        assert_eq!(looked().await, []);
+        write("tls/host.crt");
+        let of_front = looked().await;
+        assert!(matches!(&of_front[..], [one] if one.path.ends_with("tls/host.crt") && one.not_after.is_none()));
+        write("node-agent.toml");
+        assert_eq!(looked().await, []);
+    }
+
+    #[tokio::test]
     async fn a_host_on_which_nothing_is_set_up_is_not_looked_at() {
         let root = TempDir::new();
         assert_eq!(Host::look(root.path()).await, None);
+        // Nor is a folder taken for this machine when it is to become one of the cluster's.
+        let name: NodeName = "m2".parse().unwrap();
+        assert_eq!(Host::before(root.path(), name.clone(), true).await, Host::well(name));
     }
 }

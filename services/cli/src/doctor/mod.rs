@@ -15,20 +15,36 @@ mod host;
 mod mending;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use watari_chassis::clock;
 use watari_contracts::monitor::GetNode;
 use watari_model::NodeName;
 
-use crate::{Context, failure::Failure, input, options::Consent, texts::troubles::Severity};
+use crate::{
+    Context,
+    failure::Failure,
+    input,
+    options::Consent,
+    texts::troubles::{Severity, Trouble},
+};
+use checks::here;
 use facts::Facts;
 use finding::Finding;
+use host::Host;
 
 /// Exit status: nothing worse than warnings was found.
 const WARNED: u8 = 4;
 /// Exit status: something does not work.
 const BROKEN: u8 = 5;
+
+/// What is wrong with a host that is still to become one of the cluster's, as far as it shows without the others: whether
+/// it knows its own name, who sets its clock and, of a node, what would keep servers from their networks and disks.
+pub(crate) async fn before(root: &Path, name: NodeName, is_node: bool) -> Vec<Trouble> {
+    let host = Host::before(root, name, is_node).await;
+    here::found(&host, clock::now()).into_iter().map(|finding| finding.trouble).collect()
+}
 
 /// What is wrong in the cluster or on one node, why it matters, and what mends it
 #[derive(Debug, Args)]

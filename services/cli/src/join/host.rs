@@ -130,7 +130,7 @@ mod tests {
             (Found { missing: vec!["nft".to_owned()], ..GOOD }, "node.program-missing"),
             (Found { kvm: false, ..GOOD }, "node.emulated"),
             (Found { bridge: Link::Missing, ..GOOD }, "bridge.missing"),
-            (Found { bridge: Link::NotABridge, ..GOOD }, "bridge.missing"),
+            (Found { bridge: Link::NotABridge, ..GOOD }, "bridge.not-a-bridge"),
             (Found { bridge: Link::Down, ..GOOD }, "bridge.down"),
             (Found { bridge: Link::NoUplink, ..GOOD }, "bridge.no-uplink"),
             (Found { skew_ms: CLOCK_MOST_MS + 1, ..GOOD }, "node.clock"),

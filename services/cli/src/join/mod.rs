@@ -16,6 +16,7 @@ pub(crate) mod talk;
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead, Read},
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
     path::PathBuf,
 };
@@ -27,6 +28,7 @@ use watari_model::{NodeName, SiteName};
 
 use crate::{
     confirm::asked,
+    doctor,
     enrol::{
         host_name,
         token::{Mark, Token},
@@ -44,12 +46,19 @@ use crate::{
         identity,
         kit::Kit,
     },
-    texts::{self, faults::Fault, joining, troubles::Severity},
+    texts::{
+        self,
+        faults::Fault,
+        joining,
+        troubles::{Severity, Trouble},
+    },
     token::Role,
 };
 use host::Found;
 use talk::Front;
 
+/// More than a token has, in bytes.
+const MOST_TOKEN: u64 = 1024;
 /// The folder of a cluster whose first front end this is.
 const FOLDER: &str = "etc/watari/cluster/cluster.toml";
 
@@ -70,7 +79,7 @@ On a new front end, and on the witness:
 The host is looked at first, and what will be written is shown. No interface is changed and nothing is started.
 What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.")]
 pub struct Join {
-    /// The token that `watari token create` has printed
+    /// The token that `watari token create` has printed; - for standard input
     #[arg(long)]
     token: String,
     /// As what this host joins
@@ -123,7 +132,7 @@ impl Join {
         let greeting = front.greeting().await?;
         let now = clock::now();
         let skew_ms = now.millis_since(greeting.now).max(greeting.now.millis_since(now));
-        self.fit(&plan, skew_ms, lang)?;
+        self.fit(&plan, skew_ms, lang).await?;
         let (name, address) = (plan.name.clone(), plan.address);
         out::say(&joining::will_join(lang, part, name.as_str(), &address.to_string(), greeting.cluster.as_str()));
         for path in kit.all() {
@@ -189,6 +198,17 @@ impl Join {
         Ok((with_port, found))
     }
 
+    /// What was typed, or else one line of standard input, so that it stands in no list of processes.
+    fn token(&self) -> Result<String, Fault> {
+        if self.token != "-" {
+            return Ok(self.token.clone());
+        }
+        let mut line = String::new();
+        let read = std::io::stdin().lock().take(MOST_TOKEN).read_line(&mut line);
+        read.map_err(|error| Fault::unread("-", &error))?;
+        Ok(line)
+    }
+
     fn plan(&self, front: SocketAddr) -> Result<Plan, Failure> {
         let address = match self.address {
             Some(address) => address,
@@ -200,7 +220,7 @@ impl Join {
             return Err(input::out_of_range("--bridge", allowed, bridge));
         }
         Ok(Plan {
-            token: self.token.parse::<Token>()?,
+            token: self.token()?.parse::<Token>()?,
             name: host_name(self.name.as_deref())?,
             site: input::name_if(self.site.as_deref())?,
             address,
@@ -226,9 +246,9 @@ impl Join {
     }
 
     /// Whether this host could do its part; what is less than that is told.
-    fn fit(&self, plan: &Plan, skew_ms: u64, lang: Lang) -> Result<(), Failure> {
+    async fn fit(&self, plan: &Plan, skew_ms: u64, lang: Lang) -> Result<(), Failure> {
         let (path, part) = (std::env::var_os("PATH").unwrap_or_default(), self.role.part());
-        let troubles = if part == Part::Node {
+        let mut troubles: Vec<Trouble> = if part == Part::Node {
             let bridge = plan.bridge.as_deref().unwrap_or(CAMPUS.1);
             Found::look(&self.root, &path, bridge, skew_ms).troubles(&plan.name, bridge)
         } else {
@@ -238,6 +258,9 @@ impl Join {
             }
             host::skew(&plan.name, skew_ms).into_iter().collect()
         };
+        // By the name that it has for itself, whatever the cluster is to call it.
+        let own = host_name(None).unwrap_or_else(|_| plan.name.clone());
+        troubles.extend(doctor::before(&self.root, own, part == Part::Node).await);
         for trouble in &troubles {
             let told = trouble.told(lang);
             out::say(&texts::warning(lang, trouble.code(), &told.seen, &told.mend));

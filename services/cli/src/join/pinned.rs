@@ -102,7 +102,7 @@ impl ServerCertVerifier for Pinned {
 
 #[cfg(test)]
 mod tests {
-    use std::slice;
+    use std::{slice, time::Duration};
 
     use rustls::pki_types::pem::PemObject;
     use watari_testkit::TempDir;
@@ -115,7 +115,7 @@ mod tests {
     };
 
     #[test]
-    fn only_a_front_end_is_taken_for_one() {
+    fn only_a_front_end_is_taken_for_one_also_by_a_host_whose_clock_is_an_hour_off() {
         let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
         let mut store = Overlay::at(dir.path().to_owned());
         let host = |name: &str, role: &str, n: u8| {
@@ -130,8 +130,12 @@ mod tests {
         for (host, believed) in cluster.hosts.iter().zip([true, false]) {
             let issued = authority.issue(&mut store, host, Renewal::WhenNeeded, now).unwrap();
             let (own, name) = (der(&issued.certificate), ServerName::from(host.address));
-            let told = pinned.verify_server_cert(&own, slice::from_ref(&ca), &name, &[], UnixTime::now());
-            assert_eq!(told.is_ok(), believed, "{told:?}");
+            for off in [0, 3_600, -3_600] {
+                let clock = Duration::from_secs(UnixTime::now().as_secs().saturating_add_signed(off));
+                let clock = UnixTime::since_unix_epoch(clock);
+                let told = pinned.verify_server_cert(&own, slice::from_ref(&ca), &name, &[], clock);
+                assert_eq!(told.is_ok(), believed, "by a clock that is {off} s ahead: {told:?}");
+            }
         }
     }
 }

@@ -121,6 +121,30 @@ troubles! {
            "watari doctor --fix, or: chmod o-rwx {path}; if others have logged in, make another key"
         ja "このホスト ({host}) の {path} を、ログインした人が誰でも読めます" "この鍵を持つ者は、本来の持ち主として扱われます"
            "watari doctor --fix または chmod o-rwx {path} を実行してください。ほかの人がログインしたことがあれば、鍵を作り直してください";
+    /// It opens nothing.
+    HostKeyRefused { host, path } "host.key-refused" Failure
+        en "NATS does not know the key {path} of this host ({host})" "what uses it is not let in, so that what it is for is not done here"
+           "on the first front end: systemctl restart watari-enrol, which tells NATS of all keys; if it is refused still, bring this host its files again from hosts/{host} of the cluster's folder, or have it join again with a token"
+        ja "NATS がこのホスト ({host}) の鍵 {path} を受け付けません" "この鍵を使うプログラムが接続できず、その処理が行われません"
+           "最初のフロントエンドで systemctl restart watari-enrol を実行してください。それでも受け付けられない場合は、クラスタのフォルダの hosts/{host} にあるファイルをこのホストに置き直すか、トークンでもう一度参加させてください";
+    /// Its certificate has ended.
+    HostCertificateExpired { host, path, end } "host.certificate-expired" Failure
+        en "{path} of this host ({host}) ended at {end}" "whoever it is shown to refuses it: NATS and images are not reached here, or not from here"
+           "journalctl -u watari-enrol -n 50 says why it was not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
+        ja "このホスト ({host}) の {path} は {end} に期限が切れました" "相手に拒否され、このホストとの間で NATS やイメージを使えません"
+           "更新されなかった理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
+    /// It ends soon, though it should have been renewed.
+    HostCertificateExpiring { host, path, days, end } "host.certificate-expiring" Warning
+        en "{path} of this host ({host}) ends on {end} (days left: {days})" "on that day NATS and images stop being reached here"
+           "journalctl -u watari-enrol -n 50 says why it is not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
+        ja "このホスト ({host}) の {path} はあと {days} 日で期限が切れます ({end})" "その日から、このホストとの間で NATS やイメージを使えなくなります"
+           "更新されない理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
+    /// Hardly any room.
+    HostDiskFilling { host, folder, free } "host.disk-filling" Warning
+        en "of the disk with {folder} on this host ({host}) {free} % are free" "once it is full, NATS or the image service writes nothing there any more; where no majority is left, nothing can be changed"
+           "df -h {folder}, then remove what is not needed: watari image list, old backups, journalctl --vacuum-size=500M"
+        ja "このホスト ({host}) の {folder} があるディスクの空きは {free} % です" "いっぱいになると NATS やイメージのサービスが書き込めなくなります。NATS の過半数が失われると、何も変更できません"
+           "df -h {folder} で確認し、watari image list で不要なイメージを、また古いバックアップを削除するか、journalctl --vacuum-size=500M を実行してください";
     /// Nobody makes any more, or no longer there.
     HostBackupOld { host, folder, since } "host.backup-old" Warning
         en "the newest backup in {folder} of this host ({host}): {since}" "what was written later is lost with the disks of the front ends"
@@ -305,6 +329,14 @@ troubles! {
            "on the node: ip link add {bridge} type bridge && ip link set {bridge} up, lasting by the system's own network configuration"
         ja "ノード {node} にセグメント {segment} のブリッジ {bridge} がありません" "そのセグメントのサーバを起動も移行もできません"
            "そのノードで ip link add {bridge} type bridge && ip link set {bridge} up を実行し、OS のネットワーク設定にも加えてください";
+    /// Something else has its name.
+    BridgeIsNone { node, bridge, segment } "bridge.not-a-bridge" Failure
+        en "{bridge} of node {node} (segment {segment}) is an interface and no bridge: nothing but the host itself is on it"
+           "no server of that segment runs there or moves there, though the node itself may be reached"
+           "in the system's own network configuration make {bridge} a bridge with the wire as its port and the host's address on the bridge, as the guide shows; or name the bridge that there is under [networks.segments] in node-agent.toml"
+        ja "ノード {node} の {bridge} (セグメント {segment}) はブリッジではない、ただのインターフェイスです"
+           "ノード自身は通信できても、そのセグメントのサーバを起動も移行もできません"
+           "OS のネットワーク設定で {bridge} をブリッジにし、物理インターフェイスをそのポートに、ホストのアドレスをブリッジに設定してください (手引きに例があります)。別のブリッジがある場合は node-agent.toml の [networks.segments] にその名前を書いてください";
     /// The bridge is off.
     BridgeDown { node, bridge, segment } "bridge.down" Failure
         en "bridge {bridge} of node {node} (segment {segment}) is down" "no server of that segment is reached or runs there"
@@ -430,6 +462,12 @@ troubles! {
     CannotLeave { vm, site, cause, remedy } "vm.cannot-leave" Warning
         en "if {site} were evacuated now, server {vm} would stay: {cause}" "if the power goes, it goes with it" "{remedy}"
         ja "いま {site} を退避させても、サーバ {vm} は移動できません: {cause}" "停電になると停止します" "{remedy}";
+    /// The link carries little.
+    LinkSlow { site, rate } "site.link-slow" Note
+        en "moves out of {site} carry {rate} a second, as the last ones between sites were measured" "an evacuation takes long, and servers that write faster are slowed down meanwhile"
+           "watari outage rehearse --site {site} says how long it takes; look for a port that fell back to 100 Mbit/s, and for what else uses the link (iperf3 between two nodes)"
+        ja "{site} からの移行は毎秒 {rate} です (サイト間の直近の移行の実測)" "退避に時間がかかり、それより速く書き込むサーバは移行中に遅くなります"
+           "所要時間は watari outage rehearse --site {site} で確認できます。100 Mbit/s に落ちたポートや、回線を使っているほかの通信がないか調べてください (2 台のノード間で iperf3)";
     /// A policy.
     StaysByPolicy { vm, site } "vm.stays" Note
         en "server {vm} stays in {site} by its own policy" "if the power goes, it goes with it" "watari outage plan {site}"
@@ -523,7 +561,8 @@ impl Trouble {
     #[must_use]
     pub fn of_link(link: Link, node: Said, bridge: Said, segment: Said) -> Option<Self> {
         match link {
-            Link::Missing | Link::NotABridge => Some(Self::BridgeMissing { node, bridge, segment }),
+            Link::Missing => Some(Self::BridgeMissing { node, bridge, segment }),
+            Link::NotABridge => Some(Self::BridgeIsNone { node, bridge, segment }),
             Link::Down => Some(Self::BridgeDown { node, bridge, segment }),
             Link::NoUplink | Link::UplinkDown => Some(Self::BridgeAlone { node, bridge, segment }),
             Link::Up => None,

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write,
     net::{IpAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -261,6 +262,25 @@ fn a_node_joins_with_keys_of_its_own_and_what_broke_off_goes_on() {
     let ran = place.join("m2", "m2", "127.0.0.12", &place.token(&["--name", "m2"]), &[]);
     assert!(ran.status == 0 && ran.err.contains("node-agent.toml is there already and stays as it is"), "{ran:?}");
     assert!(read(&settings).ends_with("# ours\n"));
+}
+
+#[test]
+fn a_token_that_is_read_from_standard_input_stands_in_no_list_of_processes() {
+    let place = Place::open();
+    place.machine("m2");
+    let token = place.token(&["--site", "myodaiji"]);
+    let mut command = bare(&["join", "--token", "-", "--name", "m2", "--address", "127.0.0.12", "--yes"]);
+    command.arg("--root").arg(place.path("m2")).arg(format!("127.0.0.1:{}", place.port));
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut join = piped.spawn().unwrap();
+    // It waits for the token.
+    for list in ["cmdline", "environ"] {
+        let told = fs::read(format!("/proc/{}/{list}", join.id())).unwrap();
+        assert!(!told.is_empty() && !String::from_utf8_lossy(&told).contains(&token), "{list} tells the token");
+    }
+    join.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
+    let ran = Ran::of(join.wait_with_output().unwrap());
+    assert!(ran.status == 0 && ran.out.contains("m2 is a node of cluster test, at myodaiji"), "{ran:?}");
 }
 
 #[test]

@@ -88,6 +88,26 @@ fn what_units_set_is_what_services_know_and_names_a_credential_of_their_own() {
     }
 }
 
+/// Warnings are no failure of the unit; its exit status for them is the doctor's own.
+#[test]
+fn the_doctor_looks_each_day_where_commands_can_be_typed() {
+    let (service, file) = (unit("watari-doctor"), |name: &str| read(&repository(&format!("deploy/systemd/{name}"))));
+    let timer = file("watari-doctor.timer");
+    assert_eq!(all(&service, "ExecStart"), ["/usr/bin/watari doctor"]);
+    assert_eq!(all(&service, "SuccessExitStatus"), ["4"]);
+    assert_eq!(all(&timer, "OnCalendar"), ["*-*-* 07:00"]);
+    let files = Files::make(CLUSTER);
+    assert!(
+        files.of_host("client", "etc/watari/cli.toml").exists(),
+        "setup makes no such file where commands are typed"
+    );
+    for text in [&service, &timer] {
+        assert!(all(text, "ConditionPathExists").contains(&"/etc/watari/cli.toml".to_owned()));
+    }
+    let wanted = all(&file("watari-front.target"), "Wants").join(" ");
+    assert!(wanted.split(' ').any(|unit| unit == "watari-doctor.timer"), "{wanted}");
+}
+
 #[test]
 fn a_node_takes_migrations_at_the_address_of_its_description() {
     let files = Files::make(CLUSTER);

@@ -4,7 +4,6 @@
 //! Looking costs a few small reads and is done with each inventory. Only the disk's pace is measured, which
 //! is seldom and beside everything else.
 
-mod certificates;
 mod pace;
 
 use std::{
@@ -15,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use watari_chassis::certificates;
 use watari_model::node::Health;
 
 use crate::{node::Node, settings::Settings};

@@ -18,7 +18,16 @@ fn features(tree: &str) -> BTreeSet<&str> {
 
 /// Every package that stands behind the workspace by these edges, with its features.
 pub(crate) fn packages(edges: &str) -> String {
-    let tree = ["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", "{p} with {f}"];
+    tree(edges, "{p} with {f}")
+}
+
+/// Every package that stands behind programs and tests, with its licence.
+pub(crate) fn licences() -> String {
+    tree("normal,build,dev", "{p} by {l}")
+}
+
+fn tree(edges: &str, format: &str) -> String {
+    let tree = ["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", format];
     let told = Command::new("cargo").current_dir(root()).args(tree).args(["--edges", edges]).output();
     let told = told.expect("cargo can be started");
     assert!(told.status.success(), "cargo tree: {}", String::from_utf8_lossy(&told.stderr));

@@ -1,8 +1,11 @@
 //! The host on which the doctor is called: what it knows of itself beside what its agent tells everybody.
 
-use watari_model::said;
+use watari_model::{Timestamp, node::health::Certificate, said};
 
-use super::joined;
+use super::{
+    hosts::{DAY_MS, DAYS_LEAST},
+    joined,
+};
 use crate::{
     doctor::{
         facts::Facts,
@@ -21,17 +24,25 @@ const RTT_MOST_MS: u64 = 50;
 
 /// What is wrong with it.
 pub(super) fn well(facts: &Facts) -> Vec<Finding> {
-    facts.host.iter().flat_map(found).collect()
+    facts.host.iter().flat_map(|host| found(host, facts.now)).collect()
 }
 
-/// What is wrong with a host.
-pub(in crate::doctor) fn found(host: &Host) -> Vec<Finding> {
+/// What is wrong with a host at this moment.
+pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
     let on = || said(&host.name);
     let stopped = host.units.stopped.iter().map(|unit| Trouble::HostServiceStopped { host: on(), unit: said(unit) });
     let disabled = host.units.disabled.iter().map(|unit| Trouble::HostTargetDisabled { host: on(), unit: said(unit) });
     let retired = host.units.retired.iter().map(|unit| Trouble::HostTargetOff { host: on(), unit: said(unit) });
     let clock = host.clock_free.then(|| Trouble::HostClockFree { host: on() });
     let keys = host.open_keys.iter().map(|path| Trouble::HostKeyOpen { host: on(), path: said(path.display()) });
+    let refused =
+        host.refused_keys.iter().map(|path| Trouble::HostKeyRefused { host: on(), path: said(path.display()) });
+    let certificates = host.certificates.iter().filter_map(|one| ends(host, one, now));
+    let filling = host.filling.iter().map(|(folder, free)| Trouble::HostDiskFilling {
+        host: on(),
+        folder: said(folder.display()),
+        free: said(free),
+    });
     let stale = host.stale.as_ref().map(|stale| Trouble::HostBackupOld {
         host: on(),
         folder: said(stale.folder.display()),
@@ -41,8 +52,27 @@ pub(in crate::doctor) fn found(host: &Host) -> Vec<Finding> {
     let dropping = host.dropping.iter().map(|chain| Trouble::HostForwardDrops { host: on(), chain: said(chain) });
     let confined = host.confined.iter().map(|program| Trouble::HostConfined { host: on(), program: said(program) });
     let of_systemd = stopped.chain(disabled).chain(retired).chain(clock);
-    let troubles = of_systemd.chain(keys).chain(stale).chain(unnamed).chain(dropping).chain(confined);
+    let troubles = of_systemd
+        .chain(keys)
+        .chain(refused)
+        .chain(certificates)
+        .chain(filling)
+        .chain(stale)
+        .chain(unnamed)
+        .chain(dropping)
+        .chain(confined);
     troubles.map(|trouble| Finding::on(&host.name, trouble)).collect()
+}
+
+/// What is to be said of one that has ended or soon will; nobody could have come this far with one that is none.
+fn ends(host: &Host, one: &Certificate, now: Timestamp) -> Option<Trouble> {
+    let not_after = one.not_after?;
+    let (host, path, end) = (said(&host.name), said(&one.path), said(format::moment(not_after)));
+    if not_after <= now {
+        return Some(Trouble::HostCertificateExpired { host, path, end });
+    }
+    let days = not_after.millis_since(now) / DAY_MS;
+    (days < DAYS_LEAST).then(|| Trouble::HostCertificateExpiring { host, path, days: said(days), end })
 }
 
 /// Ways to other nodes on which servers cannot go, or not well.
@@ -98,6 +128,8 @@ mod tests {
         host.units.retired = vec!["watari-front.target".to_owned()];
         host.clock_free = true;
         host.open_keys = vec!["/etc/watari/nkeys/agent.nk".into()];
+        host.refused_keys = vec!["/etc/watari/nkeys/image.nk".into()];
+        host.filling = vec![("/var/lib/nats".into(), 9)];
         host.stale = Some(Stale { folder: "/var/backups".into(), newest: Some(sample::NOW) });
         host.unnamed = true;
         host.dropping = vec!["ip filter FORWARD".to_owned()];
@@ -111,6 +143,8 @@ mod tests {
                 "host.target-off",
                 "host.clock-free",
                 "host.key-open",
+                "host.key-refused",
+                "host.disk-filling",
                 "host.backup-old",
                 "host.unnamed",
                 "host.forward-drops",
@@ -118,6 +152,19 @@ mod tests {
             ]
         );
         assert!(found.iter().all(|one| one.nodes == [sample::host().name]));
+    }
+
+    #[test]
+    fn a_certificate_of_a_front_end_is_named_before_and_after_its_end() {
+        let host = sample::host();
+        let code = |not_after| {
+            let one = Certificate { path: "host.crt".to_owned(), not_after };
+            ends(&host, &one, sample::NOW).map(|trouble| trouble.code())
+        };
+        assert_eq!(code(Some(sample::NOW)), Some("host.certificate-expired"));
+        assert_eq!(code(Some(sample::NOW.plus_millis(1))), Some("host.certificate-expiring"));
+        assert_eq!(code(Some(sample::NOW.plus_millis(DAYS_LEAST * DAY_MS))), None);
+        assert_eq!(code(None), None);
     }
 
     #[test]

@@ -26,8 +26,8 @@ const FILES_LEAST_PERCENT: u8 = 10;
 /// A disk that takes longer than this to make 4 KiB safe is slow; one that turns takes 10.
 const FSYNC_MOST_MS: u32 = 100;
 /// A certificate that ends sooner is to be made anew.
-const DAYS_LEAST: u64 = 30;
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAYS_LEAST: u64 = 30;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
 /// What each node that is heard finds.
 fn examined(facts: &Facts) -> impl Iterator<Item = (&NodeView, &Health)> {
@@ -138,7 +138,7 @@ mod tests {
     fn every_way_in_which_a_bridge_leads_nowhere_is_named() {
         for (link, code) in [
             (Link::Missing, "bridge.missing"),
-            (Link::NotABridge, "bridge.missing"),
+            (Link::NotABridge, "bridge.not-a-bridge"),
             (Link::Down, "bridge.down"),
             (Link::NoUplink, "bridge.no-uplink"),
             (Link::UplinkDown, "bridge.no-uplink"),

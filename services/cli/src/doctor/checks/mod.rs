@@ -52,6 +52,7 @@ const CHECKS: &[Check] = &[
     sites::battery,
     sites::upses,
     sites::plans,
+    sites::links,
     sites::at_risk,
     sites::paused,
     sites::forgotten,

@@ -24,6 +24,8 @@ use crate::{
 
 /// A site or node that was emptied and stays so for longer was perhaps forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;
+/// What a link of 100 Mbit/s carries at most, in bytes a second.
+const RATE_LEAST: u64 = 12_500_000;
 /// What the plan says of a server that is off: nothing runs that could be lost.
 const OFF: &str = "outage.not-running";
 /// What the plan says of servers whose node is silent or off, of which the node's own finding tells.
@@ -128,6 +130,15 @@ pub(super) fn plans(facts: &Facts) -> Vec<Finding> {
     found.collect()
 }
 
+/// Sites out of which little is carried.
+pub(super) fn links(facts: &Facts) -> Vec<Finding> {
+    let slow = facts.plans.iter().filter_map(|plan| {
+        let rate = plan.bytes_per_second.filter(|rate| *rate < RATE_LEAST)?;
+        Some(Finding::of(Trouble::LinkSlow { site: said(&plan.site), rate: said(format::bytes(rate)) }))
+    });
+    slow.collect()
+}
+
 /// Scheduled outages in which servers would be lost.
 pub(super) fn at_risk(facts: &Facts) -> Vec<Finding> {
     let risky = facts.outages.iter().filter(|outage| outage.state == State::Scheduled && !outage.at_risk.is_empty());
@@ -214,6 +225,17 @@ mod tests {
         let found = refuge(&facts);
         let mend = found[0].trouble.told(crate::lang::Lang::Ja).mend;
         assert!(mend.contains(&format!("watari site return {other}")), "{mend}");
+    }
+
+    #[test]
+    fn a_link_that_carries_little_is_noted_by_what_was_measured() {
+        let mut facts = healthy();
+        facts.plans = vec![plan_with_one_left()];
+        for (rate, told) in [(None, vec![]), (Some(RATE_LEAST), vec![]), (Some(RATE_LEAST - 1), vec!["site.link-slow"])]
+        {
+            facts.plans[0].bytes_per_second = rate;
+            assert_eq!(codes(&links(&facts)), told);
+        }
     }
 
     #[test]

@@ -403,7 +403,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Where the host stands [default: where it says]", "ホストのサイト [既定値: ホストの申告どおり]"),
     ("For how long it lets a host in, 1 to 10080 minutes", "参加できる時間 (分)。1 から 10080"),
     ("The token's ID, as `watari token list` shows it", "`watari token list` に表示されるトークンの ID"),
-    ("The token that `watari token create` has printed", "`watari token create` が表示したトークン"),
+    (
+        "The token that `watari token create` has printed; - for standard input",
+        "`watari token create` が表示したトークン。- なら標準入力から読みます",
+    ),
     ("As what this host joins", "このホストの役割"),
     ("The first front end's address or name", "最初のフロントエンドのアドレスまたは名前"),
     (

@@ -1,4 +1,4 @@
-//! When the host's certificates end.
+//! When a host's certificates end.
 
 use std::{
     fs::File,
@@ -14,8 +14,10 @@ const MOST_BYTES: u64 = 256 * 1024;
 /// Of one file, so many are looked at.
 const MOST_BLOCKS: usize = 64;
 
-/// Looks at each file, in the order given.
-pub(super) fn look(paths: &[PathBuf]) -> Vec<Certificate> {
+/// Looks at each file of certificates (PEM), in the order given: when the first of its certificates ends, or that it
+/// holds none or cannot be read.
+#[must_use]
+pub fn look(paths: &[PathBuf]) -> Vec<Certificate> {
     let of = |path: &PathBuf| Certificate {
         path: path.display().to_string(),
         not_after: read(path).ok().and_then(|pem| first_end(&pem)),
