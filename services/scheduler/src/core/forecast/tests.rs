@@ -2,7 +2,8 @@
 
 use watari_model::{
     Refusal,
-    migration::{Migration, Reason, State},
+    migration::{Measured, Migration, Reason, State},
+    node::Weight,
     vm::{Change, Desired, Vm},
 };
 
@@ -24,11 +25,18 @@ fn of(vms: Vec<Vm>, now: u64) -> Forecast {
 }
 
 fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
+    weighed(vms, migration, &[], now)
+}
+
+/// The same where m1 has measured what would travel of these servers.
+fn weighed(vms: Vec<Vm>, migration: Option<Migration>, weights: &[(&str, Weight)], now: u64) -> Forecast {
     let (mut docs, mut counter) = (Documents::default(), 0);
     for name in ["myodaiji", "yamate"] {
         put(&mut docs.sites, &mut counter, site(name), 0);
     }
-    put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+    let mut m1 = node("m1", "myodaiji", 4096);
+    m1.inventory.weights = weights.iter().map(|(vm, weight)| (vm.parse().unwrap(), *weight)).collect();
+    put(&mut docs.nodes, &mut counter, m1, 0);
     put(&mut docs.nodes, &mut counter, node("y1", "yamate", 200), 0);
     for vm in vms {
         put(&mut docs.vms, &mut counter, vm, 0);
@@ -116,4 +124,29 @@ fn who_did_not_arrive_the_last_time_could_leave_but_is_warned_of() {
     for state in [State::Completed, State::Cancelled] {
         assert_eq!(warned(state), [], "{state:?}");
     }
+}
+
+#[test]
+fn who_writes_as_fast_as_the_link_carries_counts_for_more_and_is_warned_of_unless_it_may_stand_still() {
+    const MIB: u64 = 1 << 20;
+    // Five seconds of these it did not travel: the link carries 10 MiB a second.
+    let measured = Some(Measured { total_ms: 15_000, memory_bytes: 100 * MIB, ..Measured::default() });
+    let times = |began, ended| Migration { copying_at: Some(at(began)), changed_at: at(ended), ..migration("mail") };
+    let last = Migration { state: State::Completed, measured, ..times(0, 15_000) };
+    let plan = |vm: Vm, mib: u64| {
+        let weight = Weight { disk_bytes: 20 * MIB, dirty_bytes_per_second: Some(mib * MIB) };
+        weighed(vec![vm], Some(last.clone()), &[("mail", weight)], 20_000)
+    };
+    let calm = plan(running("mail"), 5);
+    assert_eq!((calm.moves[0].bytes / MIB, calm.moves[0].measured), (220, true), "{calm:?}");
+    assert_eq!(calm.moves[0].warnings, []);
+    let busy = plan(running("mail"), 10);
+    assert_eq!(busy.moves[0].bytes / MIB, 2_020);
+    let ten = || "10".to_owned();
+    assert_eq!(busy.moves[0].warnings, [Refusal::TooBusy { vm: "mail".to_owned(), written: ten(), carried: ten() }]);
+    let mut patient = running("mail");
+    patient.spec.max_downtime_seconds = std::num::NonZeroU32::new(20);
+    assert_eq!(plan(patient, 10).moves[0].warnings, []);
+    let unmeasured = foreseen(vec![running("mail")], Some(last.clone()), 20_000);
+    assert_eq!(unmeasured.moves[0].bytes / MIB, 100, "as the last time");
 }
