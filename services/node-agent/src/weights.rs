@@ -125,7 +125,7 @@ impl Weights {
 }
 
 /// Looks until shutdown.
-pub(crate) async fn run(node: &Arc<Node>, shutdown: &CancellationToken) {
+pub async fn run(node: &Arc<Node>, shutdown: &CancellationToken) {
     let every = Duration::from_secs(node.settings.migration.sample_minutes.saturating_mul(60));
     if every.is_zero() {
         return shutdown.cancelled().await;
