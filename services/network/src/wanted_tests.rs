@@ -203,6 +203,7 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
             images: Default::default(),
             disks: Default::default(),
             weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: NOW,
         changed_at: NOW,

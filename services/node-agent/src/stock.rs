@@ -53,6 +53,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         images: node.images.told(),
         disks: node.kept.told(),
         weights: node.weights.told(),
+        carried: node.couriers.carried(),
     })
 }
 

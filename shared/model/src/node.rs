@@ -15,6 +15,7 @@
 //! the strength of silence. An operator who has looked may say that it is off, or its power controller, once it
 //! has cut the power ([`fencing`]); that word ([`Off`]) stands until anything is heard of the node.
 
+mod carried;
 pub mod fencing;
 pub mod health;
 mod host;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Document, NetworkName, NodeName, SegmentName, SiteName, Timestamp, VmName, disk::KeptDisk};
 
+pub use carried::Carried;
 pub use fencing::Fencing;
 pub use health::Health;
 pub use host::Host;
@@ -189,6 +191,9 @@ pub struct Inventory {
     /// What would travel of the servers that run on it, as it measures that now and then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<VmName, Weight>,
+    /// How fast disks went that it sent ahead, by the addresses of the nodes to which they went.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carried: BTreeMap<String, Carried>,
 }
 
 /// A node's end of every overlay network.
@@ -346,6 +351,7 @@ mod tests {
             images: BTreeSet::new(),
             disks: BTreeMap::new(),
             weights: BTreeMap::new(),
+            carried: BTreeMap::new(),
         }
     }
 

@@ -82,6 +82,7 @@ fn node(name: &str, number: u8) -> Node {
             images: Default::default(),
             disks: Default::default(),
             weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: AT,
         changed_at: AT,

@@ -103,6 +103,7 @@ fn node(name: &str, tunnel: u8) -> Node {
             images: Default::default(),
             disks: Default::default(),
             weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: clock::now(),
         changed_at: clock::now(),

@@ -50,7 +50,7 @@ pub struct Forecast {
     pub halts: Vec<Halting>,
     /// Milliseconds until then; none if that is not known.
     pub time_ms: Option<u64>,
-    /// How fast the last migrations between sites were; none if there were none.
+    /// How fast the last migrations between sites were, or disks that were sent ahead; none if there were none.
     pub(crate) speed: Option<Speed>,
 }
 
@@ -59,7 +59,7 @@ fn count(servers: usize) -> u64 {
 }
 
 impl Forecast {
-    /// Milliseconds that all moves would take as the last ones did; none if there were none. One that waits for another
+    /// Milliseconds that all moves would take as fast as the link was seen to be; none if it never was. One that waits for another
     /// leaves the link to the others meanwhile, so that no time is added for that.
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
@@ -333,9 +333,23 @@ pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     weight::last(turn, vm).map(|last| weight::carried(&last))
 }
 
-/// How fast the last migrations between sites were.
-pub(super) fn speed(snap: &Snapshot) -> Option<Speed> {
-    Speed::of(&crossings(snap))
+/// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead.
+fn speed(snap: &Snapshot) -> Option<Speed> {
+    Speed::of(&crossings(snap)).or_else(|| Speed::new(carried(snap)?, 1_000, 0))
+}
+
+/// Bytes a second that the way to another site carries at least, by what was last sent ahead.
+pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
+    let nodes = || snap.nodes.values().map(|entry| &entry.value);
+    let crosses = |from: &SiteName, address: &str| {
+        let there = nodes().find(|node| node.inventory.migration_address == address);
+        there.is_some_and(|node| node.site != *from)
+    };
+    let told = nodes().flat_map(|node| node.inventory.carried.iter().map(move |(address, one)| (node, address, one)));
+    let mut told: Vec<_> = told.collect();
+    told.sort_by_key(|(_, _, carried)| Reverse(carried.at));
+    let last = told.into_iter().find(|(node, address, _)| crosses(&node.site, address))?;
+    Some(last.2.bytes_per_second).filter(|rate| *rate > 0)
 }
 
 /// What the last migrations between sites took together.

@@ -81,10 +81,10 @@ impl<'a> Turn<'a> {
         self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
     }
 
-    /// What the link between sites carried the last times, in bytes a second; none if nothing is known of it. All
+    /// What the link between sites carried in the last migrations, in bytes a second; none if there were none. All
     /// migrations are gone through for it: once, and only if somebody asks.
     pub(crate) fn link_rate(&self) -> Option<u64> {
-        *self.link_rate.get_or_init(|| forecast::speed(self.snap).map(Speed::rate))
+        *self.link_rate.get_or_init(|| Speed::of(&forecast::crossings(self.snap)).map(Speed::rate))
     }
 
     /// Whether a server is on its way, or about to be.

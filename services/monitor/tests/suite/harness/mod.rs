@@ -235,5 +235,6 @@ pub(crate) fn inventory() -> Inventory {
         images: Default::default(),
         disks: Default::default(),
         weights: Default::default(),
+        carried: Default::default(),
     }
 }

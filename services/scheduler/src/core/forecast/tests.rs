@@ -3,7 +3,7 @@
 use watari_model::{
     Refusal,
     migration::{Measured, Migration, Reason, State},
-    node::Weight,
+    node::{Carried, Node, Weight},
     vm::{Change, Desired, Vm},
 };
 
@@ -25,17 +25,17 @@ fn of(vms: Vec<Vm>, now: u64) -> Forecast {
 }
 
 fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
-    weighed(vms, migration, &[], now)
+    foreseen_where(|_| {}, vms, migration, now)
 }
 
-/// The same where m1 has measured what would travel of these servers.
-fn weighed(vms: Vec<Vm>, migration: Option<Migration>, weights: &[(&str, Weight)], now: u64) -> Forecast {
+/// The same where m1 tells something else of itself.
+fn foreseen_where(tells: impl FnOnce(&mut Node), vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
     let (mut docs, mut counter) = (Documents::default(), 0);
     for name in ["myodaiji", "yamate"] {
         put(&mut docs.sites, &mut counter, site(name), 0);
     }
     let mut m1 = node("m1", "myodaiji", 4096);
-    m1.inventory.weights = weights.iter().map(|(vm, weight)| (vm.parse().unwrap(), *weight)).collect();
+    tells(&mut m1);
     put(&mut docs.nodes, &mut counter, m1, 0);
     put(&mut docs.nodes, &mut counter, node("y1", "yamate", 200), 0);
     for vm in vms {
@@ -135,7 +135,8 @@ fn who_writes_as_fast_as_the_link_carries_counts_for_more_and_is_warned_of_unles
     let last = Migration { state: State::Completed, measured, ..times(0, 15_000) };
     let plan = |vm: Vm, mib: u64| {
         let weight = Weight { disk_bytes: 20 * MIB, dirty_bytes_per_second: Some(mib * MIB) };
-        weighed(vec![vm], Some(last.clone()), &[("mail", weight)], 20_000)
+        let tells = |m1: &mut Node| m1.inventory.weights.extend([(vm.name.clone(), weight)]);
+        foreseen_where(tells, vec![vm.clone()], Some(last.clone()), 20_000)
     };
     let calm = plan(running("mail"), 5);
     assert_eq!((calm.moves[0].bytes / MIB, calm.moves[0].measured), (220, true), "{calm:?}");
@@ -149,4 +150,23 @@ fn who_writes_as_fast_as_the_link_carries_counts_for_more_and_is_warned_of_unles
     assert_eq!(plan(patient, 10).moves[0].warnings, []);
     let unmeasured = foreseen(vec![running("mail")], Some(last.clone()), 20_000);
     assert_eq!(unmeasured.moves[0].bytes / MIB, 100, "as the last time");
+}
+
+#[test]
+fn before_any_server_has_crossed_the_link_is_known_by_disks_that_were_sent_ahead_to_another_site() {
+    let carried = |rate: u64, ms: u64| Carried { bytes_per_second: rate << 20, at: at(ms) };
+    let tells = |m1: &mut Node| {
+        let to = [("y1.test", carried(10, 5)), ("y1.old", carried(90, 9)), ("m1.test", carried(90, 8))];
+        m1.inventory.carried = to.map(|(address, carried)| (address.to_owned(), carried)).into();
+    };
+    let plan = foreseen_where(tells, vec![running("mail")], None, 1_000);
+    assert_eq!(plan.estimated_ms(), Some(12_800), "{plan:?}");
+    let last = Migration {
+        state: State::Completed,
+        measured: Some(Measured { total_ms: 15_000, memory_bytes: 100 << 20, ..Measured::default() }),
+        copying_at: Some(at(0)),
+        ..migration("mail")
+    };
+    let plan = foreseen_where(tells, vec![running("mail")], Some(last), 20_000);
+    assert_eq!(plan.estimated_ms(), Some(15_000), "migrations tell it better");
 }

@@ -126,6 +126,7 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             images: Default::default(),
             disks: Default::default(),
             weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: at(0),
         changed_at: at(0),

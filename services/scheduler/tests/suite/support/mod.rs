@@ -87,6 +87,7 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             images: Default::default(),
             disks: Default::default(),
             weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: now,
         changed_at: now,
