@@ -34,6 +34,8 @@ const ASKED: usize = 6;
 const ASKED_EVERY: Duration = Duration::from_millis(500);
 /// The most of so many looks is told: a server that is written to now and then would otherwise look idle most of the time.
 const KEPT: usize = 6;
+/// What is told stays so for so long.
+const GATHER: Duration = Duration::from_secs(60);
 /// In which a file's room is counted (stat(2)).
 const BLOCK_BYTES: u64 = 512;
 
@@ -49,10 +51,18 @@ struct Known {
     told: Option<Weight>,
 }
 
+/// What is told, and since when.
+#[derive(Default)]
+struct Told {
+    weights: BTreeMap<VmName, Weight>,
+    since: Option<Instant>,
+}
+
 /// What is known of all of them.
 #[derive(Default)]
 pub struct Weights {
     known: Mutex<BTreeMap<VmName, Known>>,
+    told: Mutex<Told>,
     complained: AtomicBool,
 }
 
@@ -61,9 +71,19 @@ impl Weights {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is told of them; nothing yet of those that were not looked at.
+    /// What is told of them. What is new of several is gathered for a minute, since a document is written for it.
     #[must_use]
     pub fn told(&self) -> BTreeMap<VmName, Weight> {
+        let latest = self.latest();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.weights != latest && told.since.is_none_or(|since| since.elapsed() >= GATHER) {
+            *told = Told { weights: latest, since: Some(Instant::now()) };
+        }
+        told.weights.clone()
+    }
+
+    /// What is to be told; nothing yet of those that were not looked at.
+    fn latest(&self) -> BTreeMap<VmName, Weight> {
         self.known().iter().filter_map(|(vm, known)| Some((vm.clone(), known.told?))).collect()
     }
 
@@ -232,8 +252,8 @@ mod tests {
     fn the_most_of_the_last_looks_is_told_and_what_cannot_be_measured_any_more_fades() {
         let (weights, mail) = (Weights::default(), runs("mail"));
         weights.are_here(std::slice::from_ref(&mail));
-        assert!(weights.told().is_empty(), "nobody looked");
-        let told = || weights.told().get(&mail.vm).map(|told| (told.disk_bytes / MIB, told.dirty_bytes_per_second));
+        assert!(weights.latest().is_empty(), "nobody looked");
+        let told = || weights.latest().get(&mail.vm).map(|told| (told.disk_bytes / MIB, told.dirty_bytes_per_second));
         weights.note(&mail, 100 * MIB, None);
         assert_eq!(told(), Some((100, None)));
         weights.note(&mail, 100 * MIB, Some(50 * MIB));
@@ -250,6 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_first_is_told_at_once_and_more_of_it_later() {
+        let (weights, all) = (Weights::default(), [runs("mail"), runs("web")]);
+        weights.are_here(&all);
+        assert!(weights.told().is_empty());
+        weights.note(&all[0], 100 * MIB, None);
+        let first = weights.told();
+        assert_eq!(first.len(), 1);
+        weights.note(&all[1], 100 * MIB, None);
+        assert_eq!((weights.told(), weights.latest().len()), (first, 2));
+    }
+
+    #[test]
     fn another_layer_or_another_server_of_the_name_is_looked_at_anew() {
         let (weights, mail) = (Weights::default(), runs("mail"));
         let at = |fact: &VmFact| weights.are_here(std::slice::from_ref(fact));
@@ -257,14 +289,14 @@ mod tests {
         weights.note(&mail, 100 * MIB, Some(50 * MIB));
         let frozen = VmFact { stack: Stack { top: 1, ..Stack::default() }, ..mail.clone() };
         at(&frozen);
-        assert!(weights.told().is_empty());
+        assert!(weights.latest().is_empty());
         weights.note(&mail, 100 * MIB, Some(1));
-        assert!(weights.told().is_empty(), "what is seen too late is of the old layer");
+        assert!(weights.latest().is_empty(), "what is seen too late is of the old layer");
         weights.note(&frozen, MIB, Some(2 * MIB));
         let told = Weight { disk_bytes: MIB, dirty_bytes_per_second: Some(50 * MIB) };
-        assert_eq!(weights.told(), BTreeMap::from([(mail.vm.clone(), told)]), "its memory is the same");
+        assert_eq!(weights.latest(), BTreeMap::from([(mail.vm.clone(), told)]), "its memory is the same");
         at(&VmFact { uuid: Some("other".to_owned()), ..frozen });
-        assert!(weights.told().is_empty());
+        assert!(weights.latest().is_empty());
         weights.are_here(&[]);
         assert!(weights.known().is_empty());
     }

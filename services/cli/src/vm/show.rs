@@ -305,6 +305,21 @@ mod tests {
     }
 
     #[test]
+    fn what_would_travel_of_a_server_is_told_where_that_is_measured() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let told = |view: &VmView, lang| {
+            let mut details = view.details(lang).into_iter();
+            details.find(|(word, _)| *word == Word::Moving).map(|(_, text)| text)
+        };
+        let en = told(&view, Lang::En).unwrap();
+        assert_eq!(en, "310 MiB of disk, and 12.0 MiB of memory are written each second");
+        assert!(told(&view, Lang::Ja).is_some_and(|ja| ja.contains("310 MiB") && !ja.is_ascii()));
+        view.weight = None;
+        assert_eq!(told(&view, Lang::En), None);
+    }
+
+    #[test]
     fn a_disk_that_cannot_go_ahead_is_no_fault_of_its_server_and_says_how_it_is_taken_back() {
         let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
         let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
