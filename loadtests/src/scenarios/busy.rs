@@ -31,7 +31,8 @@ fn crosses_once(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&address)?;
     until(60, "it writes", || Ok(stage.ask_guest(&address, WRITES)? == "done"))?;
     until(120, "its node has measured what would travel", || {
-        let weight = &stage.watari(&["vm", "show", VM])?["weight"];
+        let shown = stage.watari(&["vm", "show", VM])?;
+        let weight = &shown["weight"];
         Ok(weight["disk_bytes"].as_u64() > Some(0) && weight["dirty_bytes_per_second"].is_u64())
     })?;
     let to = stage.other_side(VM)?;

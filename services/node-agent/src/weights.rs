@@ -1,10 +1,10 @@
 //! What would travel of the servers here: how fast each writes to its memory, and how much the layer of its disk holds
 //! that is written to. It is looked at now and then, one server at a time, and told with the inventory.
 //!
-//! QEMU compares a sample of the memory's pages with what they were a second before, which no guest notices. So a page that
-//! is written with what it held already is not counted, though a migration sends it again and shows that. While anything
-//! is copied nobody is looked at: the copy shows by itself how fast its server writes, and libvirt has one job for each
-//! domain, for which nothing that matters is to wait.
+//! QEMU compares a sample of the memory's pages with what they were a second before, which no guest notices. So a page
+//! that is written with what it held already is not counted, though a migration sends it again and shows that. While
+//! anything is copied nobody is looked at: the copy shows by itself how fast its server writes, and libvirt has one job
+//! for each domain, for which nothing that matters is to wait.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,7 +33,7 @@ const WINDOW_SECONDS: u8 = 1;
 /// So often, and so far apart, it is asked what came of that.
 const ASKED: usize = 6;
 const ASKED_EVERY: Duration = Duration::from_millis(500);
-/// The most of so many looks is told: a server that is written to now and then would otherwise look idle most of the time.
+/// The most of so many looks is told: who writes now and then would otherwise look idle most of the time.
 const KEPT: usize = 6;
 /// What is told stays so for so long.
 const GATHER: Duration = Duration::from_secs(60);
@@ -104,8 +104,8 @@ impl Weights {
         }
     }
 
-    /// Whose turn it is, if anybody's: who was looked at the longest ago, those first that never were. It counts as looked
-    /// at from now on, whatever comes of that.
+    /// Whose turn it is, if anybody's: who was looked at the longest ago, those first that never were. It counts as
+    /// looked at from now on, whatever comes of that.
     fn whose_turn<'a>(&self, running: &'a [VmFact], every: Duration, now: Instant) -> Option<&'a VmFact> {
         let mut known = self.known();
         let is_calm = |fact: &&VmFact| fact.passage.as_ref().is_none_or(|passage| passage.phase == Phase::Ended);
@@ -119,7 +119,8 @@ impl Weights {
         Some(fact)
     }
 
-    /// Notes what was seen of a server, if that is still here and on that layer. A rate that is not known any more fades.
+    /// Notes what was seen of a server, if that is still here and on that layer. A rate that is not known any more
+    /// fades.
     fn note(&self, seen: &VmFact, disk_bytes: u64, rate: Option<u64>) {
         let mut known = self.known();
         let same = |one: &&mut Known| Some(&one.uuid) == seen.uuid.as_ref() && one.top == seen.stack.top;

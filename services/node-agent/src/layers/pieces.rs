@@ -19,8 +19,8 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Counts a piece that took so long and brought the layer from one byte to another. The first is left out, with which
-    /// the connection was made, and so is what was there already.
+    /// Counts a piece that took so long and brought the layer from one byte to another. The first is left out, with
+    /// which the connection was made, and so is what was there already.
     pub(super) fn add(&mut self, from: u64, to: u64, took: Duration) {
         if from > 0 && to.saturating_sub(from) == PIECE {
             self.count += 1;
