@@ -1,9 +1,9 @@
 //! How much of a server itself travels: by what did the last time, and by what its node has measured since.
 //!
-//! Of M bytes of memory that are copied at B bytes a second, while d are written anew each second, M · B/(B − d) are sent.
-//! Where that would never end, hypervisors slow the guest until it does. So what travelled the last time says how busy the
-//! server was then, and what its node measures how busy it is now: what is more counts. Its disk's layer that is written to
-//! is copied as it is, so that what it holds now counts, as soon as that is known.
+//! Of M bytes of memory that are copied at B bytes a second, while d are written anew each second, M · B/(B − d) are
+//! sent. Where that would never end, hypervisors slow the guest until it does. So what travelled the last time says how
+//! busy the server was then, and what its node measures how busy it is now: what is more counts. Its disk's layer that is
+//! written to is copied as it is, so that what it holds now counts, as soon as that is known.
 
 use watari_model::{Refusal, migration::Measured, node::Weight, vm::Vm};
 
@@ -45,8 +45,8 @@ impl Own {
         Self { bytes: bytes(vm, last, weight, rate), is_shown: last.is_some(), weight }
     }
 
-    /// That a server writes about as fast as the link carries, or faster, if that slows it down on its way: one that may
-    /// stand still for longer does that instead.
+    /// That a server writes about as fast as the link carries, or faster, if that slows it down on its way: one that
+    /// may stand still for longer does that instead.
     pub(super) fn too_busy(&self, turn: &Turn<'_>, vm: &Vm) -> Option<Refusal> {
         let dirty = self.weight?.dirty_bytes_per_second.filter(|_| vm.spec.max_downtime_seconds.is_none())?;
         let rate = turn.link_rate().filter(|rate| dirty > rate - rate / SLOWEST_PART)?;
