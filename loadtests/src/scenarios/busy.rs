@@ -30,6 +30,11 @@ fn crosses_once(stage: &Stage) -> anyhow::Result<()> {
     stage.until_page(&address, 120)?;
     let boot = stage.boot_id(&address)?;
     until(60, "it writes", || Ok(stage.ask_guest(&address, WRITES)? == "done"))?;
+    until(120, "its node has measured what would travel", || {
+        let shown = stage.watari(&["vm", "show", VM])?;
+        let weight = &shown["weight"];
+        Ok(weight["disk_bytes"].as_u64() > Some(0) && weight["dirty_bytes_per_second"].is_u64())
+    })?;
     let to = stage.other_side(VM)?;
     stage.at_rate(LINK_MBIT, |stage| stage.watari(&["vm", "migrate", VM, "--to", to, "--wait"]))?;
     ensure!(stage.node_of(VM)? == to, "it did not move");

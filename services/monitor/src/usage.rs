@@ -4,6 +4,7 @@
 //! expects of a counter, and so the node is a label. Of a node that counts as lost nothing is shown but for how long.
 
 use std::{
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -14,7 +15,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 use watari_chassis::{clock, prometheus};
-use watari_model::node::State;
+use watari_model::{
+    VmName,
+    node::{State, Weight},
+};
 
 use crate::{fleet::Heard, watch::Watch};
 
@@ -35,6 +39,10 @@ pub(crate) const VM_CPU: &str = "watari_vm_cpu_seconds_total";
 pub(crate) const VM_MEMORY: &str = "watari_vm_memory_mib";
 /// Bytes of a server's disks since it runs on this node, by way: `read`, `written`.
 pub(crate) const VM_DISK: &str = "watari_vm_disk_bytes_total";
+/// Bytes a second that a server writes to its memory, as its node looks at it now and then: the most of the last looks.
+pub(crate) const VM_DIRTY: &str = "watari_vm_dirty_bytes_per_second";
+/// Bytes in the layer of a server's disk that is written to: what a migration copies of it.
+pub(crate) const VM_LAYER: &str = "watari_vm_disk_layer_bytes";
 /// Bytes of a server's network since it runs on this node, by way: `received`, `sent`.
 pub(crate) const VM_NET: &str = "watari_vm_network_bytes_total";
 /// Servers of which it is not shown what they use, since there are more than `nodes.most_measured`.
@@ -61,6 +69,8 @@ struct Figures {
     servers: IntGaugeVec,
     cpu: CounterVec,
     memory: IntGaugeVec,
+    dirty: IntGaugeVec,
+    layer: IntGaugeVec,
     disks: IntCounterVec,
     network: IntCounterVec,
     unmeasured: IntGauge,
@@ -74,6 +84,7 @@ struct Seen<'a> {
     disk_gib: u64,
     silent: Duration,
     heard: Option<&'a Heard>,
+    weights: &'a BTreeMap<VmName, Weight>,
 }
 
 fn signed(n: u64) -> i64 {
@@ -95,13 +106,15 @@ impl Figures {
             servers: whole(SERVERS, "Servers that run on a node.", &of_node)?,
             cpu: CounterVec::new(Opts::new(VM_CPU, "Processor time that a server has used."), &of_vm)?,
             memory: whole(VM_MEMORY, "Memory of its node that a server occupies, in MiB.", &of_vm)?,
+            dirty: whole(VM_DIRTY, "Bytes a second that a server writes to its memory.", &of_vm)?,
+            layer: whole(VM_LAYER, "Bytes in the layer of a server's disk that is written to.", &of_vm)?,
             disks: bytes(VM_DISK, "Bytes of a server's disks.")?,
             network: bytes(VM_NET, "Bytes of a server's network.")?,
             unmeasured: IntGauge::new(UNMEASURED, "Servers of which it is not shown what they use.")?,
         })
     }
 
-    fn all(&self) -> [&dyn Collector; 10] {
+    fn all(&self) -> [&dyn Collector; 12] {
         [
             &self.ready,
             &self.silence,
@@ -110,6 +123,8 @@ impl Figures {
             &self.servers,
             &self.cpu,
             &self.memory,
+            &self.dirty,
+            &self.layer,
             &self.disks,
             &self.network,
             &self.unmeasured,
@@ -117,7 +132,7 @@ impl Figures {
     }
 
     fn begin(&self) {
-        for whole in [&self.ready, &self.disk, &self.servers, &self.memory] {
+        for whole in [&self.ready, &self.disk, &self.servers, &self.memory, &self.dirty, &self.layer] {
             whole.reset();
         }
         self.silence.reset();
@@ -146,6 +161,7 @@ impl Figures {
         let lacking = usize::try_from(heard.servers).unwrap_or(usize::MAX).saturating_sub(heard.samples().len());
         self.unmeasured.add(i64::try_from(lacking).unwrap_or(i64::MAX));
         self.measured(seen, heard);
+        self.weighed(seen, heard);
     }
 
     fn measured(&self, seen: &Seen<'_>, heard: &Heard) {
@@ -162,6 +178,18 @@ impl Figures {
                 (&self.network, "sent", sample.net_sent),
             ] {
                 counter.with_label_values(&[vm, node, site, way]).inc_by(bytes);
+            }
+        }
+    }
+
+    /// What would travel of those servers of which it is shown what they use.
+    fn weighed(&self, seen: &Seen<'_>, heard: &Heard) {
+        let kept: HashSet<&str> = heard.samples().iter().map(|sample| sample.vm.as_str()).collect();
+        for (vm, weight) in seen.weights.iter().filter(|(vm, _)| kept.contains(vm.as_str())) {
+            let of_vm = [vm.as_str(), seen.name, seen.site];
+            self.layer.with_label_values(&of_vm).set(signed(weight.disk_bytes));
+            if let Some(dirty) = weight.dirty_bytes_per_second {
+                self.dirty.with_label_values(&of_vm).set(signed(dirty));
             }
         }
     }
@@ -186,6 +214,7 @@ impl Figures {
                 disk_gib: node.inventory.disk_gib,
                 silent: Duration::from_millis(silent_ms),
                 heard: heard.as_ref(),
+                weights: &node.inventory.weights,
             });
         }
     }
@@ -253,11 +282,13 @@ mod tests {
 
     fn shown(fleet: &Fleet, states: &[(&str, State)]) -> Vec<String> {
         let figures = Figures::new().unwrap();
+        let weight = Weight { disk_bytes: 5 << 20, dirty_bytes_per_second: Some(3 << 20) };
+        let weights = BTreeMap::from([("mail".parse().unwrap(), weight)]);
         figures.begin();
         for (name, state) in states {
             let silent = Duration::from_millis(500);
             let heard = fleet.get(name);
-            figures.show(&Seen { name, site: "yamate", state: *state, disk_gib: 40, silent, heard });
+            figures.show(&Seen { name, site: "yamate", state: *state, disk_gib: 40, silent, heard, weights: &weights });
         }
         let families = figures.all().into_iter().flat_map(|figure| figure.collect());
         // The encoder refuses those that are empty, which a registry leaves out.
@@ -284,11 +315,13 @@ mod tests {
             "watari_vm_disk_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"written\"} 2",
             "watari_vm_network_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"received\"} 3",
             "watari_vm_network_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"sent\"} 4",
+            "watari_vm_dirty_bytes_per_second{node=\"y1\",site=\"yamate\",vm=\"mail\"} 3145728",
+            "watari_vm_disk_layer_bytes{node=\"y1\",site=\"yamate\",vm=\"mail\"} 5242880",
             "watari_vms_unmeasured 0",
         ] {
             assert!(lines.iter().any(|shown| shown == line), "{line} is missing: {lines:#?}");
         }
-        assert_eq!(lines.len(), 13);
+        assert_eq!(lines.len(), 15);
     }
 
     #[test]

@@ -231,6 +231,8 @@ fn node(name: &str, mtu: Option<u32>) -> Node {
             host: watari_model::node::Host::default(),
             images: Default::default(),
             disks: Default::default(),
+            weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: NOW,
         changed_at: NOW,

@@ -16,7 +16,7 @@ use tokio::{
 };
 use watari_chassis::{Bus, CancellationToken, clock};
 use watari_contracts::{
-    agent::{Guard, Layer, NodeFacts, Phase, VmFact},
+    agent::{Domain, Guard, Layer, NodeFacts, Phase, VmFact},
     subjects,
 };
 use watari_model::{NodeName, SiteName, VmName};
@@ -214,6 +214,14 @@ impl Facts {
     #[must_use]
     pub fn of(&self, vm: &VmName) -> Option<VmFact> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(vm).map(Entry::now)
+    }
+
+    /// The facts of those servers that run here under a grant.
+    #[must_use]
+    pub fn running(&self) -> Vec<VmFact> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = |entry: &&Entry| entry.fact.granted && entry.fact.domain == Domain::Running;
+        entries.values().filter(runs).map(|entry| entry.fact.clone()).collect()
     }
 
     /// All of it. Each is counted.

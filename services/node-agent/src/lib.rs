@@ -7,7 +7,7 @@
 //!             ├──▶ layers (disks sent ahead) ─▶ hypervisor
 //!             ├──▶ consoles (whose they are, what they said) ─▶ hypervisor
 //!             └──▶ isolation (the lease; stops servers without one) ─▶ hypervisor
-//! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations
+//! bus ◀── facts · beats · stock ◀── events of libvirt, ends of operations · weights (what would travel)
 //! ```
 //!
 //! It starts and resumes a server only under a grant newer than any it has seen, never of its own
@@ -45,6 +45,7 @@ pub mod stock;
 pub mod store;
 mod trim;
 pub mod uefi;
+pub mod weights;
 pub mod work;
 
 use std::{io, sync::Arc, time::Duration};
@@ -70,6 +71,7 @@ use room::Room;
 use saving::Saves;
 pub use settings::{DEFAULTS, Settings};
 use store::{Journal, JournalError};
+use weights::Weights;
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +138,7 @@ pub async fn open(
         kept: KeptDisks::default(),
         couriers: Couriers::default(),
         consoles: Consoles::default(),
+        weights: Weights::default(),
         room: Room::new(name.clone(), layout.disks(), settings.capacity.reserve_disk_gib),
         cache: if direct { CacheMode::None } else { CacheMode::Writeback },
         virt: verdict.virt_type,
@@ -186,6 +189,8 @@ pub async fn serve(ctx: Context, settings: Settings) -> Result<(), AgentError> {
     ctx.spawn("stock", async move { stock::publish(&taking, &bus, &shutdown).await });
     let (keeping, shutdown) = (Arc::clone(&node), ctx.shutdown.clone());
     ctx.spawn("layers", async move { layers::keep::run(&keeping, &shutdown).await });
+    let (weighing, shutdown) = (Arc::clone(&node), ctx.shutdown.clone());
+    ctx.spawn("weights", async move { weights::run(&weighing, &shutdown).await });
     let (images, shutdown) = (node.images.clone(), ctx.shutdown.clone());
     ctx.spawn("images", async move { images.keep(&shutdown).await });
     let shutdown = ctx.shutdown.clone();

@@ -22,6 +22,7 @@ use crate::{
     saving::Saves,
     settings::Settings,
     store::Journal,
+    weights::Weights,
 };
 
 /// Everything that an operation needs.
@@ -62,6 +63,8 @@ pub struct Node {
     pub consoles: Consoles,
     /// Memory and disk that are spoken for.
     pub room: Room,
+    /// What would travel of the servers here.
+    pub weights: Weights,
     /// Who looks at the host.
     pub health: Examiner,
     /// What is counted.

@@ -178,6 +178,8 @@ pub struct Migration {
     pub auto_converge: bool,
     /// Milliseconds between two looks at the figures.
     pub poll_ms: u64,
+    /// Minutes between two looks at what would travel of a server; 0 is never.
+    pub sample_minutes: u64,
 }
 
 /// `[saving]`.
@@ -409,6 +411,7 @@ impl Validate for Settings {
             ("memory.grows_times", self.memory.grows_times, 1, 64),
             ("memory.take_seconds", self.memory.take_seconds, 1, 600),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
+            ("migration.sample_minutes", self.migration.sample_minutes, 0, 1_440),
             ("saving.at_once", self.saving.at_once as u64, 1, 64),
             ("saving.silence_seconds", self.saving.silence_seconds, 5, 3_600),
             ("saving.most_hours", self.saving.most_hours, 1, 1_000),

@@ -52,6 +52,8 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         host: shut_down::host(node).await,
         images: node.images.told(),
         disks: node.kept.told(),
+        weights: node.weights.told(),
+        carried: node.couriers.carried(),
     })
 }
 

@@ -25,6 +25,7 @@ use watari_model::{
     Timestamp, VmName,
     frontend::Primacy,
     isolation::OnIsolation,
+    node,
     refusal::{Refusal, Rendered},
     userdata, vm,
 };
@@ -447,6 +448,9 @@ pub struct VmView {
     /// Where one server is asked for, those that depend on it; nothing is said of that elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Vec<VmName>>,
+    /// Where one server is asked for, what would travel of it, as its node has measured; nothing is said of that elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<node::Weight>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,

@@ -15,11 +15,13 @@
 //! the strength of silence. An operator who has looked may say that it is off, or its power controller, once it
 //! has cut the power ([`fencing`]); that word ([`Off`]) stands until anything is heard of the node.
 
+mod carried;
 pub mod fencing;
 pub mod health;
 mod host;
 mod processor;
 mod strain;
+mod weight;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,13 +31,15 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Document, NetworkName, NodeName, SegmentName, SiteName, Timestamp, disk::KeptDisk};
+use crate::{Document, NetworkName, NodeName, SegmentName, SiteName, Timestamp, VmName, disk::KeptDisk};
 
+pub use carried::Carried;
 pub use fencing::Fencing;
 pub use health::Health;
 pub use host::Host;
 pub use processor::{Processor, Unlike};
 pub use strain::Strain;
+pub use weight::Weight;
 
 /// What is heard of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -184,6 +188,12 @@ pub struct Inventory {
     /// The disks of deleted servers that it keeps, by the servers' UUIDs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disks: BTreeMap<String, KeptDisk>,
+    /// What would travel of the servers that run on it, as it measures that now and then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<VmName, Weight>,
+    /// How fast disks went that it sent ahead, by the addresses of the nodes to which they went.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carried: BTreeMap<String, Carried>,
 }
 
 /// A node's end of every overlay network.
@@ -340,6 +350,8 @@ mod tests {
             host: Host::default(),
             images: BTreeSet::new(),
             disks: BTreeMap::new(),
+            weights: BTreeMap::new(),
+            carried: BTreeMap::new(),
         }
     }
 

@@ -27,6 +27,7 @@ pub mod snapshots;
 pub mod states;
 pub mod terminal;
 pub mod troubles;
+pub mod weight;
 pub mod words;
 
 use crate::lang::Lang;

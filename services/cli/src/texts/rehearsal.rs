@@ -247,9 +247,11 @@ pub const fn stays_away(lang: Lang) -> &'static str {
 pub fn link(lang: Lang, rate: &str, known: Known) -> String {
     match (lang, known) {
         (Lang::En, Known::Measured) => format!("link: {rate}/s, as the last migrations between sites had it"),
+        (Lang::En, Known::SentAhead) => format!("link: {rate}/s at least, as disks that were sent ahead had it"),
         (Lang::En, Known::Given) => format!("link: {rate}/s, as given"),
         (Lang::En, Known::Assumed) => format!("link: {rate}/s, a guess: nothing has crossed it yet (--link-mbit)"),
         (Lang::Ja, Known::Measured) => format!("回線: 毎秒 {rate} (最近のサイト間の移行での実測)"),
+        (Lang::Ja, Known::SentAhead) => format!("回線: 少なくとも毎秒 {rate} (最近のディスクの事前転送での実測)"),
         (Lang::Ja, Known::Given) => format!("回線: 毎秒 {rate} (指定値)"),
         (Lang::Ja, Known::Assumed) => {
             format!("回線: 毎秒 {rate} (仮の値。サイト間の移行がまだありません: --link-mbit)")
@@ -274,7 +276,7 @@ mod tests {
     fn every_line_is_in_both_languages() {
         let lines = |lang| {
             let ways = [Leaving::Live, Leaving::Suspended, Leaving::ShutDown, Leaving::Off, Leaving::Left];
-            let links = [Known::Measured, Known::Given, Known::Assumed];
+            let links = [Known::Measured, Known::Given, Known::Assumed, Known::SentAhead];
             let mut all = vec![
                 begins(lang, "a", "b"),
                 not_listed(lang, 1),

@@ -102,6 +102,7 @@ words! {
     Mac "MAC" "MAC アドレス";
     Makespan "MAKESPAN" "全体の時間";
     MaxDowntime "LONGEST PAUSE" "移行時の最長停止";
+    Moving "IF IT MOVES" "移行時の負荷";
     Memory "MEMORY" "メモリ";
     MemoryHours "MEMORY GiB-HOURS" "メモリ (GiB 時間)";
     MemoryMoved "MEMORY MOVED" "メモリ転送量";

@@ -1,14 +1,14 @@
 //! What a server looks like.
 
 use watari_contracts::scheduler::{Fault, VmView};
-use watari_model::{NodeName, vm};
+use watari_model::{NodeName, node, vm};
 
 use crate::{
     format,
     lang::Lang,
     out::{Column, Row, joined, or_dash},
     texts::{
-        ahead, growth, snapshots, states,
+        ahead, growth, snapshots, states, weight,
         words::{self, Word},
     },
 };
@@ -40,6 +40,12 @@ fn max_downtime(view: &VmView, lang: Lang) -> String {
         Lang::En => time.en,
         Lang::Ja => time.ja,
     }
+}
+
+/// What of it would travel.
+fn moving(weight: &node::Weight, lang: Lang) -> String {
+    let written = weight.dirty_bytes_per_second.map(format::bytes);
+    weight::told(lang, &format::bytes(weight.disk_bytes), written.as_deref())
 }
 
 /// When that was so last, and what it lost.
@@ -163,6 +169,10 @@ impl Row for VmView {
         if let Some(before) = &self.before {
             let at = details.iter().position(|(word, _)| *word == Word::After).map_or(details.len(), |at| at + 1);
             details.insert(at, (Word::Before, joined(before)));
+        }
+        if let Some(weight) = &self.weight {
+            let at = details.iter().position(|(word, _)| *word == Word::MaxDowntime).map_or(details.len(), |at| at + 1);
+            details.insert(at, (Word::Moving, moving(weight, lang)));
         }
         details.extend(self.snapshots.revert.as_ref().map(|revert| (Word::Reverted, reverted(revert, lang))));
         details.extend(self.restored.as_ref().map(|last| (Word::Restored, restored(self.name.as_str(), last, lang))));
@@ -292,6 +302,21 @@ mod tests {
         assert_eq!(told(&view), [(Word::After, "-".to_owned()), (Word::Before, "-".to_owned())]);
         view.before = None;
         assert_ne!(told(&view)[1].0, Word::Before);
+    }
+
+    #[test]
+    fn what_would_travel_of_a_server_is_told_where_that_is_measured() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let told = |view: &VmView, lang| {
+            let mut details = view.details(lang).into_iter();
+            details.find(|(word, _)| *word == Word::Moving).map(|(_, text)| text)
+        };
+        let en = told(&view, Lang::En).unwrap();
+        assert_eq!(en, "310 MiB of disk, and 12.0 MiB of memory are written each second");
+        assert!(told(&view, Lang::Ja).is_some_and(|ja| ja.contains("310 MiB") && !ja.is_ascii()));
+        view.weight = None;
+        assert_eq!(told(&view, Lang::En), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use watari_contracts::history::changed_fields;
 use watari_model::{
-    Refusal,
+    Refusal, VmName,
     address::PublicAddress,
     firewall::{Firewall, Rule},
     image::Image,
@@ -14,7 +14,7 @@ use watari_model::{
     migration::{Migration, Reason},
     network::{Network, Port},
     node::{
-        Fencing, Node, Strain,
+        Fencing, Inventory, Node, Strain, Weight,
         fencing::{Act, Outcome},
     },
     outage::{Dark, Handover, Left, Outage, Scope},
@@ -373,7 +373,36 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
     if old.site != node.site {
         return Some(format!("moved from site {} to {}", old.site, node.site));
     }
-    (old.inventory != node.inventory).then(|| "inventory changed".to_owned())
+    if old.inventory == node.inventory {
+        return None;
+    }
+    let same = Inventory { weights: old.inventory.weights.clone(), ..node.inventory.clone() };
+    let figures = if old.inventory == same { weights(&old.inventory, &node.inventory) } else { None };
+    Some(figures.unwrap_or_else(|| "inventory changed".to_owned()))
+}
+
+/// Of which servers it has measured anew what would travel, and what, if it is one.
+fn weights(old: &Inventory, new: &Inventory) -> Option<String> {
+    const TOLD: usize = 5;
+    let news = new.weights.iter().filter(|(vm, weight)| old.weights.get(*vm) != Some(*weight));
+    let news: Vec<(&VmName, &Weight)> = news.collect();
+    match &news[..] {
+        // Those that are not here any more are told of with themselves.
+        [] => None,
+        [(vm, weight)] => Some(with(format!("new figures of {vm}"), Some(figures(weight)))),
+        some if some.len() <= TOLD => {
+            Some(format!("new figures of {}", some.iter().map(|(vm, _)| vm.as_str()).collect::<Vec<_>>().join(", ")))
+        }
+        many => Some(format!("new figures of {} servers", many.len())),
+    }
+}
+
+fn figures(weight: &Weight) -> String {
+    let disk = weight.disk_bytes >> 20;
+    match weight.dirty_bytes_per_second {
+        Some(dirty) => format!("{} MiB/s of memory, {disk} MiB of disk", dirty >> 20),
+        None => format!("{disk} MiB of disk"),
+    }
 }
 
 /// What is done with its power, or came of it.

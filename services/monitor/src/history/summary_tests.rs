@@ -167,6 +167,22 @@ fn changes_of_everything_else_are_told_in_one_line() {
 }
 
 #[test]
+fn figures_of_servers_that_are_new_are_told_with_their_names() {
+    let node = |weights: &Value| {
+        let mut node = sample("nodes");
+        node["inventory"]["weights"] = weights.clone();
+        node.to_string()
+    };
+    let said = |before: Value, after: Value| summarise("nodes", "it", Some(&node(&before)), Some(&node(&after)));
+    let mail = json!({"mail": {"disk_bytes": 7 << 20, "dirty_bytes_per_second": 3 << 20}});
+    assert_eq!(said(json!({}), mail.clone()), "it: new figures of mail (3 MiB/s of memory, 7 MiB of disk)");
+    let both = json!({"mail": {"disk_bytes": 1 << 20}, "web": {"disk_bytes": 0}});
+    assert_eq!(said(mail.clone(), both.clone()), "it: new figures of mail, web");
+    assert_eq!(said(json!({"web": {"disk_bytes": 0}}), both), "it: new figures of mail (1 MiB of disk)");
+    assert_eq!(said(mail, json!({})), "it: inventory changed");
+}
+
+#[test]
 fn what_servers_leave_on_a_node_that_was_given_up_is_told() {
     let (before, mut after) = (sample("sites"), sample("sites"));
     after["remains"] = json!([{

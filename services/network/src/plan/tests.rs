@@ -81,6 +81,8 @@ fn node(name: &str, number: u8) -> Node {
             host: watari_model::node::Host::default(),
             images: Default::default(),
             disks: Default::default(),
+            weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: AT,
         changed_at: AT,

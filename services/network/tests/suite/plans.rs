@@ -102,6 +102,8 @@ fn node(name: &str, tunnel: u8) -> Node {
             host: watari_model::node::Host::default(),
             images: Default::default(),
             disks: Default::default(),
+            weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: clock::now(),
         changed_at: clock::now(),

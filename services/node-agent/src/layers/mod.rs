@@ -15,19 +15,20 @@
 mod file;
 pub(crate) mod keep;
 pub mod merge;
+mod pieces;
 pub mod revert;
 mod sending;
 pub mod stack;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Semaphore;
 use watari_chassis::clock;
 use watari_contracts::agent::{Answer, DropLayers, NodeFacts, Progress, SendAhead};
-use watari_model::Refusal;
+use watari_model::{Refusal, node::Carried};
 
 use crate::{actor::Book, blueprint, node::Node, record::Record};
 use sending::{Job, Sending};
@@ -65,17 +66,30 @@ pub fn in_the_middle(record: &Record) -> bool {
 pub struct Couriers {
     desk: Arc<Mutex<HashMap<String, Arc<Sending>>>>,
     places: Arc<Semaphore>,
+    carried: Arc<Mutex<BTreeMap<String, Carried>>>,
 }
 
 impl Default for Couriers {
     fn default() -> Self {
-        Self { desk: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { desk: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)), carried: Arc::default() }
     }
 }
 
 impl Couriers {
     fn desk(&self) -> MutexGuard<'_, HashMap<String, Arc<Sending>>> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How fast pieces went, by the addresses to which they did.
+    #[must_use]
+    pub fn carried(&self) -> BTreeMap<String, Carried> {
+        self.carried.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes how fast they went to an address.
+    fn note(&self, address: &str, bytes_per_second: u64) {
+        let now = Carried { bytes_per_second, at: clock::now() };
+        pieces::note(&mut self.carried.lock().unwrap_or_else(PoisonError::into_inner), address, now);
     }
 
     /// Begins to send a server's frozen layers, or says how far that is.

@@ -17,6 +17,7 @@ use watari_model::Refusal;
 use super::{
     WANTED,
     file::{self, Kind},
+    pieces::Pieces,
 };
 use crate::{
     actor::Book,
@@ -134,7 +135,11 @@ impl Job {
         let mut courier = self.node.hypervisor.courier(self.target_uri.clone());
         for layer in layers {
             let layer = self.named(layer).await?;
-            self.bring(&mut courier, &layer).await?;
+            let mut pieces = Pieces::default();
+            self.bring(&mut courier, &layer, &mut pieces).await?;
+            if let Some(rate) = pieces.rate() {
+                self.node.couriers.note(&self.order.address, rate);
+            }
         }
         Ok(())
     }
@@ -176,7 +181,7 @@ impl Job {
     }
 
     /// Brings one layer, and waits until the other side says that it is what it should be.
-    async fn bring(&self, courier: &mut Courier, layer: &Layer) -> Result<(), Refusal> {
+    async fn bring(&self, courier: &mut Courier, layer: &Layer, pieces: &mut Pieces) -> Result<(), Refusal> {
         let mut parcel = self.parcel(layer).ok_or_else(|| self.not_now("without a digest of its frozen layer"))?;
         let mut complete: Option<Instant> = None;
         loop {
@@ -189,6 +194,7 @@ impl Job {
                     return Err(self.not_now("sent, but did not arrive as it is here"));
                 }
                 Delivery::More(end) => {
+                    pieces.add(parcel.brought, end, begun.elapsed());
                     if let Some(due) = brought(&mut parcel, end, begun, self.order.bandwidth_mib) {
                         tokio::time::sleep_until(due).await;
                     }

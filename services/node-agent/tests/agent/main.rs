@@ -13,6 +13,7 @@ mod scene;
 mod screen;
 mod snapshots;
 mod uefi;
+mod weights;
 
 use scene::{Scene, scene};
 use watari_contracts::{

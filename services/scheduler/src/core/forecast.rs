@@ -2,8 +2,9 @@
 //! why, and how long it would take.
 //!
 //! The choices are not made a second time: the code that decides is asked about a snapshot in which
-//! the outage is there already. How much travels is what travelled the last time, and how fast is how
-//! fast it went the last times; where nothing is known, nothing is said of the time.
+//! the outage is there already. How much travels is what travelled the last time, or more if the servers are busier or
+//! their disks larger now (`weight`), and how fast is how fast it went the last times; where nothing is known, nothing
+//! is said of the time.
 
 mod order;
 
@@ -29,6 +30,8 @@ use super::{
     speed,
     speed::{Speed, Sums, Trip},
     turn::Turn,
+    weight,
+    weight::Own,
 };
 use order::Mover;
 
@@ -47,7 +50,7 @@ pub struct Forecast {
     pub halts: Vec<Halting>,
     /// Milliseconds until then; none if that is not known.
     pub time_ms: Option<u64>,
-    /// How fast the last migrations between sites were; none if there were none.
+    /// How fast the last migrations between sites were, or disks that were sent ahead; none if there were none.
     pub(crate) speed: Option<Speed>,
 }
 
@@ -56,7 +59,7 @@ fn count(servers: usize) -> u64 {
 }
 
 impl Forecast {
-    /// Milliseconds that all moves would take as the last ones did; none if there were none. One that waits for another
+    /// Milliseconds that all moves would take as fast as the link was seen to be; none if it never was. One that waits for another
     /// leaves the link to the others meanwhile, so that no time is added for that.
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
@@ -92,7 +95,8 @@ pub struct Move {
     /// How much of that is its base image, which the site where it goes lacks, and which goes with the first that needs
     /// it on a node.
     pub base_bytes: u64,
-    /// Whether the rest is what travelled the last time; else it is the size of its memory.
+    /// Whether the rest is what travelled the last time; else it is the size of its memory. What its node has measured
+    /// since is heeded in either case.
     pub measured: bool,
     /// What should be done beforehand, though it could leave.
     pub warnings: Vec<Refusal>,
@@ -149,19 +153,19 @@ fn look_ahead(
     let failed = snap.migrations.values().map(|entry| &entry.value).filter(|m| m.state == Moved::Failed);
     let failed: HashSet<&VmName> = failed.map(|m| &m.vm).collect();
     let moves = moves.iter().filter_map(|(vm, to)| {
-        let last = last_bytes(&turn, vm);
+        let own = own(&turn, vm);
         let base_bytes = match turn.rooms.supply(&vm.spec.base, to) {
             Supply::Far(bytes) if fetched.insert((to, vm.spec.base.sha256.as_str())) => bytes,
             _ => 0,
         };
         let below = base_bytes.saturating_add(ahead::missing_bytes(&snap, vm, Some(to)));
-        let bytes = last.unwrap_or(vm.spec.memory_mib << 20).saturating_add(below);
+        let bytes = own.bytes.saturating_add(below);
         let travels = (base_bytes > 0).then(|| image_travels(&snap, vm, to, base_bytes));
         let failure = failed.contains(&vm.name).then(|| last_failure(&turn, vm)).flatten();
-        let warnings = travels.into_iter().chain(failure).collect();
+        let warnings = travels.into_iter().chain(failure).chain(own.too_busy(&turn, vm)).collect();
         let before = turn.dependencies.before(vm).iter();
         let after = before.filter(|other| travel.contains(other)).cloned().collect();
-        let (from, to, measured) = (vm.node()?.clone(), to.clone(), last.is_some());
+        let (from, to, measured) = (vm.node()?.clone(), to.clone(), own.is_shown);
         Some(Move { vm: vm.name.clone(), from, to, bytes, base_bytes, measured, warnings, after })
     });
     let (moves, speed) = (moves.collect(), speed(&snap));
@@ -329,20 +333,37 @@ fn layers_to_send(turn: &Turn<'_>, vm: &Vm) -> u64 {
     ahead::missing_bytes(turn.snap, vm, vm.seeded_on())
 }
 
-/// What would travel of a server itself: what did the last time, or else its memory.
+/// What would travel of a server itself.
 pub(super) fn own_bytes(turn: &Turn<'_>, vm: &Vm) -> u64 {
-    last_bytes(turn, vm).unwrap_or(vm.spec.memory_mib << 20)
+    own(turn, vm).bytes
+}
+
+fn own(turn: &Turn<'_>, vm: &Vm) -> Own {
+    Own::of(turn, vm, weight::last(turn, vm))
 }
 
 /// What travelled when the server moved the last time.
 pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
-    let last = turn.migrations_of(&vm.name).filter(|m| m.state == Moved::Completed).max_by_key(|m| m.changed_at)?;
-    Some(Trip::of(last)?.bytes)
+    weight::last(turn, vm).map(|last| weight::carried(&last))
 }
 
-/// How fast the last migrations between sites were.
+/// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead.
 fn speed(snap: &Snapshot) -> Option<Speed> {
-    Speed::of(&crossings(snap))
+    Speed::of(&crossings(snap)).or_else(|| Speed::new(carried(snap)?, 1_000, 0))
+}
+
+/// Bytes a second that the way to another site carries at least, by what was last sent ahead.
+pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
+    let nodes = || snap.nodes.values().map(|entry| &entry.value);
+    let crosses = |from: &SiteName, address: &str| {
+        let there = nodes().find(|node| node.inventory.migration_address == address);
+        there.is_some_and(|node| node.site != *from)
+    };
+    let told = nodes().flat_map(|node| node.inventory.carried.iter().map(move |(address, one)| (node, address, one)));
+    let mut told: Vec<_> = told.collect();
+    told.sort_by_key(|(_, _, carried)| Reverse(carried.at));
+    let last = told.into_iter().find(|(node, address, _)| crosses(&node.site, address))?;
+    Some(last.2.bytes_per_second).filter(|rate| *rate > 0)
 }
 
 /// What the last migrations between sites took together.

@@ -1,6 +1,9 @@
 //! One turn of deciding: the snapshot, what is reserved so far, and what has been decided.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
 
 use watari_chassis::Entry;
 use watari_contracts::agent::{self, Observe, Progress, Transfer, VmFact};
@@ -16,9 +19,10 @@ use super::{
     Action, Rules, Snapshot, action,
     action::Order,
     dependencies::Dependencies,
-    isolation, naming,
+    forecast, isolation, naming,
     placement::Rooms,
     snapshot::{Answer, Outcome, Sight},
+    speed::Speed,
 };
 
 /// The longest pause between tries of an operation that fails.
@@ -36,6 +40,7 @@ pub(crate) struct Turn<'a> {
     /// Servers that are off and wait for others on which they depend, as far as servers have been gone through.
     pub(crate) start_later: HashSet<VmName>,
     by_vm: HashMap<&'a VmName, Vec<&'a Migration>>,
+    link_rate: OnceLock<Option<u64>>,
 }
 
 /// How far an ordered operation is.
@@ -67,12 +72,19 @@ impl<'a> Turn<'a> {
         }
         let dependencies = Dependencies::of(&snap.vms);
         let (taken, start_later) = (HashSet::new(), HashSet::new());
-        Self { snap, rules, now, rooms, dependencies, actions: Vec::new(), taken, start_later, by_vm }
+        let (actions, link_rate) = (Vec::new(), OnceLock::new());
+        Self { snap, rules, now, rooms, dependencies, actions, taken, start_later, by_vm, link_rate }
     }
 
     /// All migrations of a server that are remembered.
     pub(crate) fn migrations_of(&self, vm: &VmName) -> impl Iterator<Item = &'a Migration> + use<'a> {
         self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
+    }
+
+    /// What the link between sites carried in the last migrations, in bytes a second; none if there were none. All
+    /// migrations are gone through for it: once, and only if somebody asks.
+    pub(crate) fn link_rate(&self) -> Option<u64> {
+        *self.link_rate.get_or_init(|| Speed::of(&forecast::crossings(self.snap)).map(Speed::rate))
     }
 
     /// Whether a server is on its way, or about to be.

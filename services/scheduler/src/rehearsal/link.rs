@@ -14,10 +14,7 @@ use watari_model::{
     vm::Vm,
 };
 
-use crate::core::{Snapshot, part};
-
-/// A guest is slowed down until at least this part of the rate is gained on it.
-const SLOWEST_PART: u64 = 20;
+use crate::core::{Snapshot, gained, part, sent};
 
 /// What travels of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +32,15 @@ pub(crate) struct Load {
 impl Load {
     /// Bytes that are sent in all, at so many bytes a second.
     pub(crate) fn bytes(&self, rate: u64) -> u64 {
-        part(self.memory, rate, self.gained(rate)).saturating_add(self.disk)
-    }
-
-    /// By how many bytes a second a copy comes nearer to its end.
-    fn gained(&self, rate: u64) -> u64 {
-        rate.saturating_sub(self.dirty).max(rate / SLOWEST_PART).max(1)
+        sent(self.memory, rate, self.dirty).saturating_add(self.disk)
     }
 
     /// How much there is left to send at another rate, after so many bytes are sent and so many are left at this one. The
     /// disk goes first.
-    pub(crate) fn left_at(&self, (sent, left): (u64, u64), before: u64, after: u64) -> u64 {
-        let disk = self.disk.saturating_sub(sent).min(left);
-        let memory = part(left - disk, self.gained(before), before);
-        part(memory, after, self.gained(after)).saturating_add(disk)
+    pub(crate) fn left_at(&self, (gone, left): (u64, u64), before: u64, after: u64) -> u64 {
+        let disk = self.disk.saturating_sub(gone).min(left);
+        let memory = part(left - disk, gained(before, self.dirty), before);
+        sent(memory, after, self.dirty).saturating_add(disk)
     }
 
     /// What the last migration of a server shows.
@@ -88,6 +80,7 @@ impl Loads {
             let shown = last.get(&vm.name).and_then(|migration| Load::shown(vm, migration));
             loads.0.insert(vm.name.clone(), shown.unwrap_or(Load::guessed(vm)));
         }
+        loads.weigh(snap);
         // Who travels at this moment tells it best.
         for ((_, id), passage) in &snap.passages {
             let vm = snap.migrations.get(id.as_str()).map(|entry| &entry.value.vm);
@@ -96,6 +89,19 @@ impl Loads {
             }
         }
         loads
+    }
+
+    /// Heeds what nodes have measured of their servers since those moved the last time, if they ever did.
+    fn weigh(&mut self, snap: &Snapshot) {
+        for node in snap.nodes.values().map(|entry| &entry.value) {
+            for (name, weight) in &node.inventory.weights {
+                let is_here = snap.vms.get(name.as_str()).is_some_and(|entry| entry.value.node() == Some(&node.name));
+                if let Some(load) = self.0.get_mut(name).filter(|_| is_here) {
+                    load.disk = weight.disk_bytes;
+                    load.dirty = load.dirty.max(weight.dirty_bytes_per_second.unwrap_or(0));
+                }
+            }
+        }
     }
 
     pub(crate) fn get(&self, vm: &Vm) -> Load {

@@ -34,6 +34,7 @@ impl Default for Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     Measured,
+    SentAhead,
     Given,
     Assumed,
 }
@@ -54,7 +55,7 @@ impl Rate {
         let (bytes, known) = match (given, Speed::of(&past)) {
             (Some(bytes), _) => (bytes.max(1), Known::Given),
             (None, Some(speed)) => (speed.rate(), Known::Measured),
-            (None, None) => (ASSUMED, Known::Assumed),
+            (None, None) => forecast::carried(snap).map_or((ASSUMED, Known::Assumed), |rate| (rate, Known::SentAhead)),
         };
         Self { bytes, known, past }
     }

@@ -16,4 +16,4 @@ pub(crate) use outages::{outage, plan, planned};
 pub(crate) use projects::{project, unbounded_project};
 pub(crate) use rehearsals::rehearsal;
 pub(crate) use sites::site;
-pub(crate) use vms::{Whereabouts, vm, whereabouts};
+pub(crate) use vms::{Whereabouts, vm, weight, whereabouts};

@@ -10,6 +10,7 @@ use crate::rehearsal::{Account, Fall, Fate, Known, Server};
 pub(crate) fn rehearsal(account: Account) -> contract::Rehearsal {
     let known = match account.known {
         Known::Measured => contract::Known::Measured,
+        Known::SentAhead => contract::Known::SentAhead,
         Known::Given => contract::Known::Given,
         Known::Assumed => contract::Known::Assumed,
     };

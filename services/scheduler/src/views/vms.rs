@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use watari_contracts::scheduler::{Fault, VmView};
 use watari_model::{
-    NodeName, Refusal, SiteName, Timestamp, said,
+    NodeName, Refusal, SiteName, Timestamp, node, said,
     vm::{Preseed, State, Vm},
 };
 
@@ -43,6 +43,12 @@ pub(crate) fn whereabouts(snap: &Snapshot, node: Option<&NodeName>, silent_ms: u
     }
 }
 
+/// What would travel of a server, as its node has measured.
+pub(crate) fn weight(snap: &Snapshot, vm: &Vm) -> Option<node::Weight> {
+    let node = snap.nodes.get(vm.node()?.as_str())?;
+    node.value.inventory.weights.get(&vm.name).copied()
+}
+
 /// A server as it stands, on a node with these whereabouts.
 pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
     VmView {
@@ -77,6 +83,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         probes: vm.spec.probes.clone(),
         after: vm.spec.after.clone(),
         before: None,
+        weight: None,
         node_labels: vm.spec.node_labels.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,

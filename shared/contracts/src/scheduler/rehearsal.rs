@@ -112,6 +112,8 @@ pub enum Known {
     Given,
     /// Not at all: a gigabit a second is taken.
     Assumed,
+    /// By the last disks that were sent ahead to another site: it carries at least so much.
+    SentAhead,
 }
 
 /// What becomes of a server.

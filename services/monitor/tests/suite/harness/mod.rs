@@ -234,5 +234,7 @@ pub(crate) fn inventory() -> Inventory {
         host: watari_model::node::Host::default(),
         images: Default::default(),
         disks: Default::default(),
+        weights: Default::default(),
+        carried: Default::default(),
     }
 }

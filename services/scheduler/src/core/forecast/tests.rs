@@ -2,7 +2,8 @@
 
 use watari_model::{
     Refusal,
-    migration::{Migration, Reason, State},
+    migration::{Measured, Migration, Reason, State},
+    node::{Carried, Node, Weight},
     outage::{Outage, Scope},
     vm::{Change, Desired, Vm},
 };
@@ -25,16 +26,23 @@ fn of(vms: Vec<Vm>, now: u64) -> Forecast {
 }
 
 fn foreseen(vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
-    let snap = snapshot(vms, migration);
+    foreseen_where(|_| {}, vms, migration, now)
+}
+
+/// The same where m1 tells something else of itself.
+fn foreseen_where(tells: impl FnOnce(&mut Node), vms: Vec<Vm>, migration: Option<Migration>, now: u64) -> Forecast {
+    let snap = snapshot(tells, vms, migration);
     forecast(&snap, &Rules::default(), &"myodaiji".parse().unwrap(), at(now)).unwrap()
 }
 
-fn snapshot(vms: Vec<Vm>, migration: Option<Migration>) -> Snapshot {
+fn snapshot(tells: impl FnOnce(&mut Node), vms: Vec<Vm>, migration: Option<Migration>) -> Snapshot {
     let (mut docs, mut counter) = (Documents::default(), 0);
     for name in ["myodaiji", "yamate"] {
         put(&mut docs.sites, &mut counter, site(name), 0);
     }
-    put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+    let mut m1 = node("m1", "myodaiji", 4096);
+    tells(&mut m1);
+    put(&mut docs.nodes, &mut counter, m1, 0);
     put(&mut docs.nodes, &mut counter, node("y1", "yamate", 200), 0);
     for vm in vms {
         put(&mut docs.vms, &mut counter, vm, 0);
@@ -125,7 +133,7 @@ fn who_did_not_arrive_the_last_time_could_leave_but_is_warned_of() {
 
 #[test]
 fn where_the_other_site_is_emptied_itself_the_way_out_is_its_return_and_not_more_room() {
-    let snap = snapshot(vec![running("mail")], None);
+    let snap = snapshot(|_| {}, vec![running("mail")], None);
     let site = "myodaiji".parse().unwrap();
     let told = |snap: &Snapshot| {
         let plan = forecast(snap, &Rules::default(), &site, at(1_000)).unwrap();
@@ -139,4 +147,49 @@ fn where_the_other_site_is_emptied_itself_the_way_out_is_its_return_and_not_more
     let why = told(&emptied);
     assert_eq!(why, [Refusal::NoRefuge { site: "myodaiji".to_owned() }]);
     assert!(why[0].english().remedy.contains("watari site return"), "{why:?}");
+}
+
+#[test]
+fn who_writes_as_fast_as_the_link_carries_counts_for_more_and_is_warned_of_unless_it_may_stand_still() {
+    const MIB: u64 = 1 << 20;
+    // Five seconds of these it did not travel: the link carries 10 MiB a second.
+    let measured = Some(Measured { total_ms: 15_000, memory_bytes: 100 * MIB, ..Measured::default() });
+    let times = |began, ended| Migration { copying_at: Some(at(began)), changed_at: at(ended), ..migration("mail") };
+    let last = Migration { state: State::Completed, measured, ..times(0, 15_000) };
+    let plan = |vm: Vm, mib: u64| {
+        let weight = Weight { disk_bytes: 20 * MIB, dirty_bytes_per_second: Some(mib * MIB) };
+        let tells = |m1: &mut Node| m1.inventory.weights.extend([(vm.name.clone(), weight)]);
+        foreseen_where(tells, vec![vm.clone()], Some(last.clone()), 20_000)
+    };
+    let calm = plan(running("mail"), 5);
+    assert_eq!((calm.moves[0].bytes / MIB, calm.moves[0].measured), (220, true), "{calm:?}");
+    assert_eq!(calm.moves[0].warnings, []);
+    let busy = plan(running("mail"), 10);
+    assert_eq!(busy.moves[0].bytes / MIB, 2_020);
+    let ten = || "10".to_owned();
+    assert_eq!(busy.moves[0].warnings, [Refusal::TooBusy { vm: "mail".to_owned(), written: ten(), carried: ten() }]);
+    let mut patient = running("mail");
+    patient.spec.max_downtime_seconds = std::num::NonZeroU32::new(20);
+    assert_eq!(plan(patient, 10).moves[0].warnings, []);
+    let unmeasured = foreseen(vec![running("mail")], Some(last.clone()), 20_000);
+    assert_eq!(unmeasured.moves[0].bytes / MIB, 100, "as the last time");
+}
+
+#[test]
+fn before_any_server_has_crossed_the_link_is_known_by_disks_that_were_sent_ahead_to_another_site() {
+    let carried = |rate: u64, ms: u64| Carried { bytes_per_second: rate << 20, at: at(ms) };
+    let tells = |m1: &mut Node| {
+        let to = [("y1.test", carried(10, 5)), ("y1.old", carried(90, 9)), ("m1.test", carried(90, 8))];
+        m1.inventory.carried = to.map(|(address, carried)| (address.to_owned(), carried)).into();
+    };
+    let plan = foreseen_where(tells, vec![running("mail")], None, 1_000);
+    assert_eq!(plan.estimated_ms(), Some(12_800), "{plan:?}");
+    let last = Migration {
+        state: State::Completed,
+        measured: Some(Measured { total_ms: 15_000, memory_bytes: 100 << 20, ..Measured::default() }),
+        copying_at: Some(at(0)),
+        ..migration("mail")
+    };
+    let plan = foreseen_where(tells, vec![running("mail")], Some(last), 20_000);
+    assert_eq!(plan.estimated_ms(), Some(15_000), "migrations tell it better");
 }

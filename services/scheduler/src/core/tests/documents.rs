@@ -125,6 +125,8 @@ pub(crate) fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             host: node::Host::default(),
             images: Default::default(),
             disks: Default::default(),
+            weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: at(0),
         changed_at: at(0),

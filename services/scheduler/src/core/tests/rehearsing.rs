@@ -6,6 +6,7 @@ use watari_contracts::{Service, frontend::Standing};
 use watari_model::{
     NodeName, VmName,
     migration::{Measured, Migration, State as Moved},
+    node::Weight,
     outage::{Outage, Scope, Window},
     vm::{Change, Evacuate, Way},
 };
@@ -110,6 +111,29 @@ fn a_rehearsal_says_within_a_tenth_what_then_happens_there_and_back() {
     let known = go(&sim, Rehearsal { what, link: None, troubles: Troubles::default() }, Budget::default());
     assert_eq!(known.known, Known::Measured);
     assert!(known.servers.iter().all(|server| server.measured), "{known:#?}");
+}
+
+#[test]
+fn what_a_node_has_measured_of_a_server_that_never_moved_makes_its_crossing_longer() {
+    let sim = campus(&SERVERS[..1]);
+    let leaves_after = |weight: Option<Weight>| {
+        let mut snap = sim.snapshot();
+        let host = snap.vms["mail"].value.node().unwrap().clone();
+        let there = Arc::clone(&snap.nodes[host.as_str()]);
+        let (mut node, mut counter) = (there.value.clone(), there.revision);
+        node.inventory.weights.extend(weight.map(|weight| ("mail".parse().unwrap(), weight)));
+        assert!(put(&mut snap.nodes, &mut counter, node, there.revision));
+        let what = What::Sudden("myodaiji".parse().unwrap(), None);
+        let wish = Rehearsal { what, link: Some(LINK), troubles: Troubles::default() };
+        let account = rehearse(snap, &sim.rules, wish, Budget::default(), at(sim.now)).unwrap();
+        after(&account, account.servers[0].ends).unwrap()
+    };
+    let plain = leaves_after(None);
+    let weight = |disk_bytes, dirty| Weight { disk_bytes, dirty_bytes_per_second: Some(dirty) };
+    let with = |disk_bytes, dirty| leaves_after(Some(weight(disk_bytes, dirty))) - plain;
+    let takes = |bytes: u64| bytes * 1_000 / LINK;
+    assert!(with(64 << 20, 0).abs_diff(takes(64 << 20)) < 1_000, "its disk travels as well");
+    assert!(with(0, LINK / 2).abs_diff(takes(128 << 20)) < 1_000, "half of what is sent is sent again");
 }
 
 #[test]

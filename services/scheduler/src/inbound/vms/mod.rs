@@ -60,7 +60,8 @@ impl Desk {
         let entry = entry.ok_or_else(|| Refusal::VmUnknown { vm: request.name.to_string() })?;
         // All servers are gone through for it, so that no other answer has it.
         let before = after::users(&self.stores().vms.snapshot(), &request.name).cloned().collect();
-        Ok(VmView { before: Some(before), ..self.show(&entry.value) })
+        let weight = views::weight(&self.executor.whereabouts(None), &entry.value);
+        Ok(VmView { before: Some(before), weight, ..self.show(&entry.value) })
     }
 
     /// Changes a server's document by compare-and-set, as often as somebody else is faster.

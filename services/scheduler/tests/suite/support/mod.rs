@@ -86,6 +86,8 @@ pub fn node(name: &str, site: &str, memory_mib: u64) -> Node {
             host: node::Host::default(),
             images: Default::default(),
             disks: Default::default(),
+            weights: Default::default(),
+            carried: Default::default(),
         },
         first_seen_at: now,
         changed_at: now,
