@@ -30,6 +30,7 @@ mod seed;
 mod segment;
 mod snapshots;
 mod stores;
+mod traces;
 mod ups;
 
 use std::{
@@ -56,7 +57,7 @@ type Group = &'static [(&'static str, fn(&Stage) -> anyhow::Result<()>)];
 
 /// In groups that know nothing of each other, so that several labs may share them, in the order in which one lab runs
 /// them; about how many seconds each takes beside another lab.
-const GROUPS: [(u32, Group); 29] = [
+const GROUPS: [(u32, Group); 30] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
     (113, deadline::SCENARIOS),
     (12, input::SCENARIOS),
@@ -76,6 +77,7 @@ const GROUPS: [(u32, Group); 29] = [
     (200, preseeding::SCENARIOS),
     (30, stores::SCENARIOS),
     (50, images::SCENARIOS),
+    (60, traces::SCENARIOS),
     (26, power::SCENARIOS),
     (32, ups::SCENARIOS),
     (44, snapshots::SCENARIOS),
