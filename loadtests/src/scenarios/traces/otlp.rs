@@ -96,7 +96,8 @@ mod tests {
 
     /// A field that holds bytes.
     fn held(number: u8, bytes: &[u8]) -> Vec<u8> {
-        [&[(number << 3) | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+        let head = [(number << 3) | 2, u8::try_from(bytes.len()).unwrap()];
+        [&head[..], bytes].concat()
     }
 
     #[test]
@@ -105,9 +106,9 @@ mod tests {
         let other = [held(1, b"service.version"), held(2, &held(1, b"0.1.0"))].concat();
         let resource = [held(1, &other), held(1, &name)].concat();
         // A number, a time, and a flag of four bytes are passed over.
-        let number = [6 << 3, 0x96, 1];
-        let time = [(7 << 3) | 1, 0, 0, 0, 0, 0, 0, 0, 0];
-        let flags = [0x85, 1, 0, 0, 0, 0];
+        let number: [u8; 3] = [6 << 3, 0x96, 1];
+        let time: [u8; 9] = [(7 << 3) | 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        let flags: [u8; 6] = [0x85, 1, 0, 0, 0, 0];
         let between = [&number[..], &time, &flags].concat();
         let span = [held(1, &[0xab; 16]), held(2, &[1; 8]), held(4, &[2; 8]), between, held(5, b"send")];
         let scope = [held(1, b""), held(2, &span.concat())].concat();
