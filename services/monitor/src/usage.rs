@@ -14,7 +14,10 @@ use prometheus::{
     proto::MetricFamily,
 };
 use watari_chassis::{clock, prometheus};
-use watari_model::node::State;
+use watari_model::{
+    node::State,
+    size::{GIB, MIB},
+};
 
 use crate::{fleet::Heard, watch::Watch};
 
@@ -25,14 +28,14 @@ pub(crate) const SILENCE: &str = "watari_node_silence_seconds";
 /// By how much a node's clock is ahead of this front end's, by its last beat; what the beat took to come counts as
 /// behind.
 pub(crate) const CLOCK: &str = "watari_node_clock_ahead_seconds";
-/// A node's room for disks in GiB, total and used.
-pub(crate) const DISK: &str = "watari_node_disk_gib";
+/// A node's room for disks, total and used.
+pub(crate) const DISK: &str = "watari_node_disk_bytes";
 /// Servers that run on a node, by its own account.
 pub(crate) const SERVERS: &str = "watari_node_servers";
 /// Processor time that a server has used since it runs on this node.
 pub(crate) const VM_CPU: &str = "watari_vm_cpu_seconds_total";
-/// Memory of its node that a server occupies, in MiB.
-pub(crate) const VM_MEMORY: &str = "watari_vm_memory_mib";
+/// Memory of its node that a server occupies.
+pub(crate) const VM_MEMORY: &str = "watari_vm_memory_bytes";
 /// Bytes of a server's disks since it runs on this node, by way: `read`, `written`.
 pub(crate) const VM_DISK: &str = "watari_vm_disk_bytes_total";
 /// Bytes of a server's network since it runs on this node, by way: `received`, `sent`.
@@ -76,8 +79,9 @@ struct Seen<'a> {
     heard: Option<&'a Heard>,
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// So many units of so many bytes, in bytes.
+fn bytes(amount: u64, unit: u64) -> i64 {
+    i64::try_from(amount.saturating_mul(unit)).unwrap_or(i64::MAX)
 }
 
 impl Figures {
@@ -91,10 +95,10 @@ impl Figures {
             ready: whole(READY, "1 while a node is ready.", &of_node)?,
             silence: part(SILENCE, "Time since a node was heard.")?,
             clock: part(CLOCK, "By how much a node's clock is ahead of ours.")?,
-            disk: whole(DISK, "A node's room for disks in GiB.", &["node", "site", "which"])?,
+            disk: whole(DISK, "A node's room for disks.", &["node", "site", "which"])?,
             servers: whole(SERVERS, "Servers that run on a node.", &of_node)?,
             cpu: CounterVec::new(Opts::new(VM_CPU, "Processor time that a server has used."), &of_vm)?,
-            memory: whole(VM_MEMORY, "Memory of its node that a server occupies, in MiB.", &of_vm)?,
+            memory: whole(VM_MEMORY, "Memory of its node that a server occupies.", &of_vm)?,
             disks: bytes(VM_DISK, "Bytes of a server's disks.")?,
             network: bytes(VM_NET, "Bytes of a server's network.")?,
             unmeasured: IntGauge::new(UNMEASURED, "Servers of which it is not shown what they use.")?,
@@ -133,10 +137,10 @@ impl Figures {
         self.ready.with_label_values(&labels).set(i64::from(seen.state == State::Ready));
         self.silence.with_label_values(&labels).set(seen.silent.as_secs_f64());
         let disk = |which: &str| self.disk.with_label_values(&[seen.name, seen.site, which]);
-        disk("total").set(signed(seen.disk_gib));
+        disk("total").set(bytes(seen.disk_gib, GIB));
         let Some(heard) = seen.heard.filter(|_| seen.state != State::Lost) else { return };
         if let Some(free) = heard.disk_free_gib {
-            disk("used").set(signed(seen.disk_gib.saturating_sub(free)));
+            disk("used").set(bytes(seen.disk_gib.saturating_sub(free), GIB));
         }
         if let Some(ahead) = heard.clock_ahead_ms {
             let by = Duration::from_millis(ahead.unsigned_abs()).as_secs_f64();
@@ -153,7 +157,7 @@ impl Figures {
             let of_vm = [sample.vm.as_str(), seen.name, seen.site];
             let cpu = Duration::from_nanos(sample.cpu_ns).as_secs_f64();
             self.cpu.with_label_values(&of_vm).inc_by(cpu);
-            self.memory.with_label_values(&of_vm).set(signed(sample.rss_mib));
+            self.memory.with_label_values(&of_vm).set(bytes(sample.rss_mib, MIB));
             let [vm, node, site] = of_vm;
             for (counter, way, bytes) in [
                 (&self.disks, "read", sample.disk_read),
@@ -275,11 +279,11 @@ mod tests {
             "watari_node_ready{node=\"y1\",site=\"yamate\"} 1",
             "watari_node_silence_seconds{node=\"y1\",site=\"yamate\"} 0.5",
             "watari_node_clock_ahead_seconds{node=\"y1\",site=\"yamate\"} -0.25",
-            "watari_node_disk_gib{node=\"y1\",site=\"yamate\",which=\"total\"} 40",
-            "watari_node_disk_gib{node=\"y1\",site=\"yamate\",which=\"used\"} 30",
+            "watari_node_disk_bytes{node=\"y1\",site=\"yamate\",which=\"total\"} 42949672960",
+            "watari_node_disk_bytes{node=\"y1\",site=\"yamate\",which=\"used\"} 32212254720",
             "watari_node_servers{node=\"y1\",site=\"yamate\"} 1",
             "watari_vm_cpu_seconds_total{node=\"y1\",site=\"yamate\",vm=\"mail\"} 1.5",
-            "watari_vm_memory_mib{node=\"y1\",site=\"yamate\",vm=\"mail\"} 130",
+            "watari_vm_memory_bytes{node=\"y1\",site=\"yamate\",vm=\"mail\"} 136314880",
             "watari_vm_disk_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"read\"} 1",
             "watari_vm_disk_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"written\"} 2",
             "watari_vm_network_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"received\"} 3",

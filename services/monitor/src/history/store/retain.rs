@@ -8,7 +8,7 @@ use super::{Kind, Store, StoreError, nanos, signed};
 
 /// So many rows go in one transaction, so that nobody waits long.
 const BATCH: i64 = 5_000;
-/// So many pages of a file, of 4 KiB each, are free for what comes next; more are given back to the disk.
+/// So many pages of a file, of 4 KiB each, may be free for what comes next; of more, some are given back to the disk.
 const FREE: i64 = 1_000;
 
 impl Store {
@@ -48,7 +48,7 @@ impl Store {
     pub(crate) async fn compact(&self) -> Result<(), StoreError> {
         let mut free = self.free_pages().await?;
         while free > FREE {
-            sqlx::query("PRAGMA incremental_vacuum(1000)").execute(&self.pool).await?;
+            sqlx::query("PRAGMA incremental_vacuum(500)").execute(&self.pool).await?;
             let left = self.free_pages().await?;
             if left >= free {
                 break;
