@@ -10,6 +10,8 @@ use prometheus::{
 pub const REQUESTS: &str = "watari_requests_total";
 /// Time from taking a request to having answered it, by endpoint.
 pub const REQUEST_SECONDS: &str = "watari_request_duration_seconds";
+/// Requests that are being answered. The most is `limits.in_flight`; further ones wait.
+pub const IN_HAND: &str = "watari_requests_in_hand";
 /// Handlers that panicked, by endpoint.
 pub const PANICS: &str = "watari_request_panics_total";
 /// Messages dropped because their reply subject is no inbox.
@@ -42,6 +44,7 @@ pub const EPOCH: &str = "watari_lease_epoch";
 pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
     pub(crate) request_seconds: HistogramVec,
+    pub(crate) in_hand: IntGauge,
     pub(crate) panics: IntCounterVec,
     pub(crate) evil_replies: IntCounter,
     pub(crate) loop_seconds: HistogramVec,
@@ -78,6 +81,7 @@ impl Metrics {
         Ok(Self {
             requests: counters(REQUESTS, "Requests answered, by endpoint and code.", &["endpoint", "code"])?,
             request_seconds: times(REQUEST_SECONDS, "Time to answer a request.", "endpoint")?,
+            in_hand: added(registry, IntGauge::new(IN_HAND, "Requests that are being answered.")?)?,
             panics: counters(PANICS, "Handlers that panicked.", &["endpoint"])?,
             evil_replies: added(
                 registry,
