@@ -196,9 +196,14 @@ impl Memory {
         (clock::boot_millis().saturating_sub(at) < TRACES_KEPT_MS).then_some(trace)
     }
 
-    /// The server is as somebody wanted it: what is done from now on is done for nobody's request.
-    pub(crate) fn end_trace(&self, vm: &VmName) {
-        self.lock().traces.remove(vm);
+    /// The server is as somebody wanted it in this trace: what is done from now on is done for nobody's request, unless
+    /// somebody has asked for something else meanwhile.
+    pub(crate) fn end_trace(&self, vm: &VmName, ended: Option<TraceParent>) {
+        let mut inner = self.lock();
+        let is_ended = |(kept, _): &(TraceParent, u64)| ended.is_some_and(|ended| ended.trace_id() == kept.trace_id());
+        if inner.traces.get(vm).is_some_and(is_ended) {
+            inner.traces.remove(vm);
+        }
     }
 
     /// What was seen of the control plane.

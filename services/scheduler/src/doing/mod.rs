@@ -121,7 +121,7 @@ impl Executor {
                     tell_restored(vm);
                 }
                 if !traces::is_under_way(vm.state) {
-                    self.memory.end_trace(&vm.name);
+                    self.memory.end_trace(&vm.name, trace::recorded());
                 }
                 // How its start went has been written down. Were it asked for all the same, the agent would say it again.
                 if vm.state == State::Running
