@@ -34,7 +34,7 @@ pub const RELISTS: &str = "watari_bucket_relists_total";
 pub const REMADE: &str = "watari_bucket_remade_total";
 /// 1 while this process leads, by service.
 pub const PRIMARY: &str = "watari_lease_primary";
-/// Always 1; its labels say which program, version and instance this is.
+/// Always 1; its labels say which program this is, of which version, and which start of it (`process`).
 pub const BUILD: &str = "watari_build_info";
 /// The epoch of this process's tenure, by service; 0 while it does not lead.
 pub const EPOCH: &str = "watari_lease_epoch";
@@ -115,7 +115,8 @@ impl BusMetrics {
 
 /// Adds what says which program this is and since when it runs.
 pub(crate) fn register_build(registry: &Registry, service: &str, instance: &str) -> Result<(), prometheus::Error> {
-    let labels = ["service", "instance", "version"];
+    // Prometheus has a label `instance` of its own.
+    let labels = ["service", "process", "version"];
     let build = added(registry, IntGaugeVec::new(Opts::new(BUILD, "Which program this is."), &labels)?)?;
     build.with_label_values(&[service, instance, env!("CARGO_PKG_VERSION")]).set(1);
     let start = added(registry, Gauge::new("process_start_time_seconds", "When the process started, in Unix time.")?)?;
