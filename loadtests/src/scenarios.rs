@@ -31,6 +31,7 @@ mod seed;
 mod segment;
 mod snapshots;
 mod stores;
+mod traces;
 mod ups;
 
 use std::{
@@ -78,6 +79,7 @@ const GROUPS: [(u32, Group); 30] = [
     (200, preseeding::SCENARIOS),
     (30, stores::SCENARIOS),
     (50, images::SCENARIOS),
+    (60, traces::SCENARIOS),
     (26, power::SCENARIOS),
     (32, ups::SCENARIOS),
     (44, snapshots::SCENARIOS),

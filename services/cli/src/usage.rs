@@ -1,5 +1,7 @@
 //! `watari usage`.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use watari_chassis::clock;
@@ -30,6 +32,7 @@ Examples:
   watari usage report --from 2026-11-01 --to 2026-12-01 --csv >november.csv
   watari usage report --from 7d --to 0s --vm mail -o json
   watari usage report --from 30d --to 0s --project research
+  watari usage report --from 30d --to 0s --by-project --csv >projects.csv
 
 A day begins at midnight of this machine's time zone, and what is named by --to is not counted any more: the first
 example is November. Processors and memory count while a server runs, its disk as long as it exists, with what its
@@ -49,6 +52,9 @@ pub struct Report {
     /// Only while they were of this project
     #[arg(long)]
     project: Option<String>,
+    /// One line for each project with what its servers used together
+    #[arg(long)]
+    by_project: bool,
     /// Lines with commas between, for spreadsheets
     #[arg(long)]
     csv: bool,
@@ -72,27 +78,77 @@ struct Used {
 const CSV: &str =
     "vm,servers,vcpu_hours,memory_gib_hours,disk_gib_hours,running_hours,existing_hours,not_recorded_hours,project";
 
+/// What all servers used together while they were of one project. Names are stable likewise.
+#[derive(Debug, Serialize)]
+struct OfProject {
+    project: ProjectName,
+    servers: u32,
+    vcpu_hours: f64,
+    memory_gib_hours: f64,
+    disk_gib_hours: f64,
+    running_hours: f64,
+    existing_hours: f64,
+    not_recorded_hours: f64,
+}
+
+const CSV_OF_PROJECTS: &str =
+    "project,servers,vcpu_hours,memory_gib_hours,disk_gib_hours,running_hours,existing_hours,not_recorded_hours";
+
 impl Verb {
     /// Does it.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let Self::Report(Report { from, to, vm, project, csv }) = self;
+        let Self::Report(Report { from, to, vm, project, by_project, csv }) = self;
         let now = clock::now();
         let (begin, end) = (input::past("--from", &from, now)?, input::past("--to", &to, now)?);
         input::later("--to", &to, end, &Said::both("--from"), begin)?;
         let (of_vm, of_project) = (input::name_if(vm.as_deref())?, input::name_if(project.as_deref())?);
         let request = ReportUsage { from: begin, until: end, vm: of_vm, project: of_project, after: None, limit: None };
         let pages = ctx.session.pages(request, |page| (page.servers, page.next), |r, after| r.after = after);
-        let used: Vec<Used> = pages.await?.into_iter().map(Used::from).collect();
-        known::check_if(&ctx.session, !used.is_empty(), "vms", vm.as_deref()).await?;
-        known::check_if(&ctx.session, !used.is_empty(), "projects", project.as_deref()).await?;
-        if csv {
-            let lines = std::iter::once(CSV.to_owned()).chain(used.iter().map(Used::csv));
-            return ctx.out.text(&lines.collect::<Vec<_>>().join("\n"));
+        let usages = pages.await?;
+        known::check_if(&ctx.session, !usages.is_empty(), "vms", vm.as_deref()).await?;
+        known::check_if(&ctx.session, !usages.is_empty(), "projects", project.as_deref()).await?;
+        if by_project {
+            return show(ctx, csv, CSV_OF_PROJECTS, &by_projects(usages), OfProject::csv);
         }
-        ctx.out.list(&used)
+        let used: Vec<Used> = usages.into_iter().map(Used::from).collect();
+        show(ctx, csv, CSV, &used, Used::csv)
+    }
+}
+
+fn show<R: Row>(ctx: &Context, csv: bool, head: &str, rows: &[R], line: impl Fn(&R) -> String) -> Result<(), Failure> {
+    if csv {
+        let lines = std::iter::once(head.to_owned()).chain(rows.iter().map(line));
+        return ctx.out.text(&lines.collect::<Vec<_>>().join("\n"));
+    }
+    ctx.out.list(rows)
+}
+
+/// Added up before they are made hours, so that nothing is rounded twice.
+fn by_projects(usages: Vec<Usage>) -> Vec<OfProject> {
+    let mut sums: BTreeMap<ProjectName, Usage> = BTreeMap::new();
+    for usage in usages {
+        match sums.get_mut(&usage.project) {
+            Some(sum) => add(sum, &usage),
+            None => drop(sums.insert(usage.project.clone(), usage)),
+        }
+    }
+    sums.into_values().map(OfProject::from).collect()
+}
+
+fn add(sum: &mut Usage, more: &Usage) {
+    sum.servers = sum.servers.saturating_add(more.servers);
+    for (seconds, more) in [
+        (&mut sum.existed_seconds, more.existed_seconds),
+        (&mut sum.ran_seconds, more.ran_seconds),
+        (&mut sum.vcpu_seconds, more.vcpu_seconds),
+        (&mut sum.memory_mib_seconds, more.memory_mib_seconds),
+        (&mut sum.disk_gib_seconds, more.disk_gib_seconds),
+        (&mut sum.unknown_seconds, more.unknown_seconds),
+    ] {
+        *seconds = seconds.saturating_add(more);
     }
 }
 
@@ -131,6 +187,42 @@ impl Used {
     }
 }
 
+impl From<Usage> for OfProject {
+    fn from(usage: Usage) -> Self {
+        let used = Used::from(usage);
+        let [vcpu_hours, memory_gib_hours, disk_gib_hours, running_hours, existing_hours, not_recorded_hours] =
+            used.numbers();
+        Self {
+            project: used.project,
+            servers: used.servers,
+            vcpu_hours,
+            memory_gib_hours,
+            disk_gib_hours,
+            running_hours,
+            existing_hours,
+            not_recorded_hours,
+        }
+    }
+}
+
+impl OfProject {
+    fn numbers(&self) -> [f64; 6] {
+        [
+            self.vcpu_hours,
+            self.memory_gib_hours,
+            self.disk_gib_hours,
+            self.running_hours,
+            self.existing_hours,
+            self.not_recorded_hours,
+        ]
+    }
+
+    fn csv(&self) -> String {
+        let numbers = self.numbers().map(|hours| format!("{hours:.3}")).join(",");
+        format!("{},{},{numbers}", self.project, self.servers)
+    }
+}
+
 /// Seconds of something as hours, to the thousandth; `parts` of it make one of what is shown.
 fn hours(seconds: u64, parts: u64) -> f64 {
     let thousandths = u128::from(seconds) * 1_000 / (3_600 * u128::from(parts));
@@ -162,6 +254,31 @@ impl Row for Used {
     }
 }
 
+impl Row for OfProject {
+    fn columns() -> Vec<Column> {
+        use Column::{Number, Text};
+        vec![
+            Text(Word::Project),
+            Number(Word::Vms),
+            Number(Word::VcpuHours),
+            Number(Word::MemoryHours),
+            Number(Word::DiskHours),
+            Number(Word::RunningHours),
+            Number(Word::ExistingHours),
+            Number(Word::NotRecordedHours),
+        ]
+    }
+
+    fn cells(&self, _: Lang) -> Vec<String> {
+        let numbers = self.numbers().map(|hours| format!("{hours:.2}"));
+        [self.project.to_string(), self.servers.to_string()].into_iter().chain(numbers).collect()
+    }
+
+    fn none() -> Word {
+        Word::NoUsage
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,8 +287,8 @@ mod tests {
     fn hours_are_those_of_the_service_in_its_units() {
         let golden = include_str!("../../../shared/contracts/tests/golden/reply.UsagePage.json");
         let pages: Vec<watari_contracts::monitor::UsagePage> = serde_json::from_str(golden).unwrap();
-        let usage = pages.into_iter().next().unwrap().servers.remove(0);
-        let used = Used::from(usage);
+        let usage = || pages[0].servers[0].clone();
+        let used = Used::from(usage());
         assert_eq!(used.csv(), "mail,1,1392.000,696.000,2880.000,696.000,720.000,0.000,default");
         assert_eq!(CSV.split(',').count(), used.csv().split(',').count());
         let fields = serde_json::to_value(&used).unwrap();
@@ -179,6 +296,14 @@ mod tests {
             assert!(!fields[column].is_null(), "{column}");
         }
         assert_eq!(Used::columns().len(), used.cells(Lang::En).len());
+        let sums = by_projects(vec![usage(), Usage { vm: "web".parse().unwrap(), ..usage() }]);
+        let [sum] = sums.as_slice() else { panic!("{sums:?}") };
+        assert_eq!(sum.csv(), "default,2,2784.000,1392.000,5760.000,1392.000,1440.000,0.000");
+        let fields = serde_json::to_value(sum).unwrap();
+        assert!(CSV_OF_PROJECTS.split(',').all(|column| !fields[column].is_null()), "{fields}");
+        assert_eq!(CSV_OF_PROJECTS.split(',').count(), OfProject::columns().len());
+        let other = Usage { project: "research".parse().unwrap(), ..usage() };
+        assert_eq!(by_projects(vec![usage(), other]).len(), 2);
         assert_eq!([hours(1, 1), hours(1_800, 1), hours(u64::MAX, 1).floor()], [0.0, 0.5, 5_124_095_576_030_431.0]);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -14,6 +14,7 @@ use watari_model::{
         Node, State,
         fencing::{Act, Outcome},
     },
+    size::MIB,
 };
 
 use crate::{
@@ -41,14 +42,14 @@ pub(crate) const FENCING: &str = "watari_node_fencing";
 /// 1 for what a node has hardly any left of: `overloaded`, `memory nearly full`, `disk nearly full`; only of nodes that
 /// are ready.
 pub(crate) const STRAIN: &str = "watari_node_strain";
-/// How busy its servers keep a node's processors, over half a minute or so, in thousandths of one.
-pub(crate) const BUSY: &str = "watari_node_busy_milli";
-/// A node's memory in MiB, total and used.
-pub(crate) const MEMORY: &str = "watari_node_memory_mib";
+/// How many of a node's processors its servers keep busy, over half a minute or so.
+pub(crate) const BUSY: &str = "watari_node_busy_processors";
+/// A node's memory, total and used.
+pub(crate) const MEMORY: &str = "watari_node_memory_bytes";
 /// A node's processors, total and used.
 pub(crate) const VCPUS: &str = "watari_node_vcpus";
 /// A node's load average over one minute.
-pub(crate) const LOAD: &str = "watari_node_load_centi";
+pub(crate) const LOAD: &str = "watari_node_load";
 
 const STATES: [State; 3] = [State::Ready, State::Suspect, State::Lost];
 
@@ -116,28 +117,34 @@ pub(crate) fn gauges(registry: &Registry, watch: &Arc<Watch>) -> Result<(), prom
 
 struct Gauges {
     watch: Weak<Watch>,
-    all: [IntGaugeVec; 7],
+    whole: [IntGaugeVec; 5],
+    /// The load, and how many processors are busy.
+    parts: [GaugeVec; 2],
 }
 
 impl Gauges {
     fn new(watch: &Arc<Watch>) -> Result<Self, prometheus::Error> {
         let vector = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let of_node = ["node", "site", "which"];
-        let all = [
+        let part = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &of_node[..2]);
+        let whole = [
             vector(NODES, "Nodes by state.", &["state"])?,
-            vector(MEMORY, "A node's memory in MiB.", &of_node)?,
+            vector(MEMORY, "A node's memory.", &of_node)?,
             vector(VCPUS, "A node's processors.", &of_node)?,
-            vector(LOAD, "A node's load average over one minute, in hundredths.", &of_node[..2])?,
             vector(FENCING, "What became of fencing a node that is lost.", &["node", "site", "outcome"])?,
             vector(STRAIN, "What a node has hardly any left of.", &["node", "site", "strain"])?,
-            vector(BUSY, "How busy its servers keep a node's processors, in thousandths of one.", &of_node[..2])?,
         ];
-        Ok(Self { watch: Arc::downgrade(watch), all })
+        let parts = [
+            part(LOAD, "A node's load average over one minute.")?,
+            part(BUSY, "How many of a node's processors its servers keep busy.")?,
+        ];
+        Ok(Self { watch: Arc::downgrade(watch), whole, parts })
     }
 
     fn read(&self, watch: &Watch) {
-        let [states, memory, vcpus, load, fencing, strain, busy] = &self.all;
-        self.all.iter().for_each(IntGaugeVec::reset);
+        let ([states, memory, vcpus, fencing, strain], [load, busy]) = (&self.whole, &self.parts);
+        self.whole.iter().for_each(IntGaugeVec::reset);
+        self.parts.iter().for_each(GaugeVec::reset);
         for state in STATES {
             states.with_label_values(&[state.word()]).set(0);
         }
@@ -152,7 +159,7 @@ impl Gauges {
             let node = &entry.value;
             let (name, site) = (name.as_str(), node.site.as_str());
             states.with_label_values(&[node.state.word()]).inc();
-            memory.with_label_values(&[name, site, "total"]).set(signed(node.inventory.memory_mib));
+            memory.with_label_values(&[name, site, "total"]).set(signed(node.inventory.memory_mib.saturating_mul(MIB)));
             vcpus.with_label_values(&[name, site, "total"]).set(node.inventory.vcpus.into());
             if let Some(outcome) = fenced(node) {
                 fencing.with_label_values(&[name, site, outcome]).set(1);
@@ -162,11 +169,11 @@ impl Gauges {
             }
             if let Some((memory_used_mib, vcpus_used, load_centi, busy_milli)) = heard {
                 if let Some(milli) = busy_milli {
-                    busy.with_label_values(&[name, site]).set(signed(milli));
+                    busy.with_label_values(&[name, site]).set(milli as f64 / 1_000.0);
                 }
-                memory.with_label_values(&[name, site, "used"]).set(signed(memory_used_mib));
+                memory.with_label_values(&[name, site, "used"]).set(signed(memory_used_mib.saturating_mul(MIB)));
                 vcpus.with_label_values(&[name, site, "used"]).set(vcpus_used.into());
-                load.with_label_values(&[name, site]).set(load_centi.into());
+                load.with_label_values(&[name, site]).set(f64::from(load_centi) / 100.0);
             }
         }
     }
@@ -186,12 +193,13 @@ fn fenced(node: &Node) -> Option<&'static str> {
 
 impl Collector for Gauges {
     fn desc(&self) -> Vec<&Desc> {
-        self.all.iter().flat_map(Collector::desc).collect()
+        self.whole.iter().flat_map(Collector::desc).chain(self.parts.iter().flat_map(Collector::desc)).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(watch) = self.watch.upgrade() else { return Vec::new() };
         self.read(&watch);
-        self.all.iter().flat_map(Collector::collect).collect()
+        let parts = self.parts.iter().flat_map(Collector::collect);
+        self.whole.iter().flat_map(Collector::collect).chain(parts).collect()
     }
 }

@@ -18,6 +18,7 @@ use watari_chassis::{clock, prometheus};
 use watari_model::{
     VmName,
     node::{State, Weight},
+    size::{GIB, MIB},
 };
 
 use crate::{fleet::Heard, watch::Watch};
@@ -29,14 +30,14 @@ pub(crate) const SILENCE: &str = "watari_node_silence_seconds";
 /// By how much a node's clock is ahead of this front end's, by its last beat; what the beat took to come counts as
 /// behind.
 pub(crate) const CLOCK: &str = "watari_node_clock_ahead_seconds";
-/// A node's room for disks in GiB, total and used.
-pub(crate) const DISK: &str = "watari_node_disk_gib";
+/// A node's room for disks, total and used.
+pub(crate) const DISK: &str = "watari_node_disk_bytes";
 /// Servers that run on a node, by its own account.
 pub(crate) const SERVERS: &str = "watari_node_servers";
 /// Processor time that a server has used since it runs on this node.
 pub(crate) const VM_CPU: &str = "watari_vm_cpu_seconds_total";
-/// Memory of its node that a server occupies, in MiB.
-pub(crate) const VM_MEMORY: &str = "watari_vm_memory_mib";
+/// Memory of its node that a server occupies.
+pub(crate) const VM_MEMORY: &str = "watari_vm_memory_bytes";
 /// Bytes of a server's disks since it runs on this node, by way: `read`, `written`.
 pub(crate) const VM_DISK: &str = "watari_vm_disk_bytes_total";
 /// Bytes a second that a server writes to its memory, as its node looks at it now and then: the most of the last looks.
@@ -87,8 +88,9 @@ struct Seen<'a> {
     weights: &'a BTreeMap<VmName, Weight>,
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
+/// So many units of so many bytes, in bytes.
+fn bytes(amount: u64, unit: u64) -> i64 {
+    i64::try_from(amount.saturating_mul(unit)).unwrap_or(i64::MAX)
 }
 
 impl Figures {
@@ -102,10 +104,10 @@ impl Figures {
             ready: whole(READY, "1 while a node is ready.", &of_node)?,
             silence: part(SILENCE, "Time since a node was heard.")?,
             clock: part(CLOCK, "By how much a node's clock is ahead of ours.")?,
-            disk: whole(DISK, "A node's room for disks in GiB.", &["node", "site", "which"])?,
+            disk: whole(DISK, "A node's room for disks.", &["node", "site", "which"])?,
             servers: whole(SERVERS, "Servers that run on a node.", &of_node)?,
             cpu: CounterVec::new(Opts::new(VM_CPU, "Processor time that a server has used."), &of_vm)?,
-            memory: whole(VM_MEMORY, "Memory of its node that a server occupies, in MiB.", &of_vm)?,
+            memory: whole(VM_MEMORY, "Memory of its node that a server occupies.", &of_vm)?,
             dirty: whole(VM_DIRTY, "Bytes a second that a server writes to its memory.", &of_vm)?,
             layer: whole(VM_LAYER, "Bytes in the layer of a server's disk that is written to.", &of_vm)?,
             disks: bytes(VM_DISK, "Bytes of a server's disks.")?,
@@ -148,10 +150,10 @@ impl Figures {
         self.ready.with_label_values(&labels).set(i64::from(seen.state == State::Ready));
         self.silence.with_label_values(&labels).set(seen.silent.as_secs_f64());
         let disk = |which: &str| self.disk.with_label_values(&[seen.name, seen.site, which]);
-        disk("total").set(signed(seen.disk_gib));
+        disk("total").set(bytes(seen.disk_gib, GIB));
         let Some(heard) = seen.heard.filter(|_| seen.state != State::Lost) else { return };
         if let Some(free) = heard.disk_free_gib {
-            disk("used").set(signed(seen.disk_gib.saturating_sub(free)));
+            disk("used").set(bytes(seen.disk_gib.saturating_sub(free), GIB));
         }
         if let Some(ahead) = heard.clock_ahead_ms {
             let by = Duration::from_millis(ahead.unsigned_abs()).as_secs_f64();
@@ -169,7 +171,7 @@ impl Figures {
             let of_vm = [sample.vm.as_str(), seen.name, seen.site];
             let cpu = Duration::from_nanos(sample.cpu_ns).as_secs_f64();
             self.cpu.with_label_values(&of_vm).inc_by(cpu);
-            self.memory.with_label_values(&of_vm).set(signed(sample.rss_mib));
+            self.memory.with_label_values(&of_vm).set(bytes(sample.rss_mib, MIB));
             let [vm, node, site] = of_vm;
             for (counter, way, bytes) in [
                 (&self.disks, "read", sample.disk_read),
@@ -187,9 +189,9 @@ impl Figures {
         let kept: HashSet<&str> = heard.samples().iter().map(|sample| sample.vm.as_str()).collect();
         for (vm, weight) in seen.weights.iter().filter(|(vm, _)| kept.contains(vm.as_str())) {
             let of_vm = [vm.as_str(), seen.name, seen.site];
-            self.layer.with_label_values(&of_vm).set(signed(weight.disk_bytes));
+            self.layer.with_label_values(&of_vm).set(bytes(weight.disk_bytes, 1));
             if let Some(dirty) = weight.dirty_bytes_per_second {
-                self.dirty.with_label_values(&of_vm).set(signed(dirty));
+                self.dirty.with_label_values(&of_vm).set(bytes(dirty, 1));
             }
         }
     }
@@ -306,11 +308,11 @@ mod tests {
             "watari_node_ready{node=\"y1\",site=\"yamate\"} 1",
             "watari_node_silence_seconds{node=\"y1\",site=\"yamate\"} 0.5",
             "watari_node_clock_ahead_seconds{node=\"y1\",site=\"yamate\"} -0.25",
-            "watari_node_disk_gib{node=\"y1\",site=\"yamate\",which=\"total\"} 40",
-            "watari_node_disk_gib{node=\"y1\",site=\"yamate\",which=\"used\"} 30",
+            "watari_node_disk_bytes{node=\"y1\",site=\"yamate\",which=\"total\"} 42949672960",
+            "watari_node_disk_bytes{node=\"y1\",site=\"yamate\",which=\"used\"} 32212254720",
             "watari_node_servers{node=\"y1\",site=\"yamate\"} 1",
             "watari_vm_cpu_seconds_total{node=\"y1\",site=\"yamate\",vm=\"mail\"} 1.5",
-            "watari_vm_memory_mib{node=\"y1\",site=\"yamate\",vm=\"mail\"} 130",
+            "watari_vm_memory_bytes{node=\"y1\",site=\"yamate\",vm=\"mail\"} 136314880",
             "watari_vm_disk_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"read\"} 1",
             "watari_vm_disk_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"written\"} 2",
             "watari_vm_network_bytes_total{node=\"y1\",site=\"yamate\",vm=\"mail\",way=\"received\"} 3",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::{broadcast::error::RecvError, mpsc, oneshot, watch};
-use watari_chassis::{CancellationToken, Pulse, clock};
+use watari_chassis::{CancellationToken, Pulse, clock, telemetry::trace};
 use watari_contracts::{
     agent::{
         Answer, ConsoleKept, ConsolePart, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, KeepConsole,
@@ -165,7 +165,7 @@ impl Agent {
         let vm = work.vm().clone();
         let patience = if matches!(work, Work::Resume(_)) { RESUME_PATIENCE } else { PATIENCE };
         let (reply, answer) = oneshot::channel();
-        let book = self.put(&vm, Message::Order(Box::new(work), reply))?;
+        let book = self.put(&vm, Message::Order(Box::new(work), trace::recorded(), reply))?;
         let fell = || Refusal::Internal { detail: format!("the actor of server {vm} fell") };
         let mut progress: watch::Receiver<Progress> = answer.await.map_err(|_| fell())??;
         // Neither a closed channel nor the end of patience is an error: what is known is told.

@@ -10,6 +10,8 @@ use prometheus::{
 pub const REQUESTS: &str = "watari_requests_total";
 /// Time from taking a request to having answered it, by endpoint.
 pub const REQUEST_SECONDS: &str = "watari_request_duration_seconds";
+/// Requests that are being answered. The most is `limits.in_flight`; further ones wait.
+pub const IN_HAND: &str = "watari_requests_in_hand";
 /// Handlers that panicked, by endpoint.
 pub const PANICS: &str = "watari_request_panics_total";
 /// Messages dropped because their reply subject is no inbox.
@@ -32,7 +34,7 @@ pub const RELISTS: &str = "watari_bucket_relists_total";
 pub const REMADE: &str = "watari_bucket_remade_total";
 /// 1 while this process leads, by service.
 pub const PRIMARY: &str = "watari_lease_primary";
-/// Always 1; its labels say which program, version and instance this is.
+/// Always 1; its labels say which program this is, of which version, and which start of it (`process`).
 pub const BUILD: &str = "watari_build_info";
 /// The epoch of this process's tenure, by service; 0 while it does not lead.
 pub const EPOCH: &str = "watari_lease_epoch";
@@ -42,6 +44,7 @@ pub const EPOCH: &str = "watari_lease_epoch";
 pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
     pub(crate) request_seconds: HistogramVec,
+    pub(crate) in_hand: IntGauge,
     pub(crate) panics: IntCounterVec,
     pub(crate) evil_replies: IntCounter,
     pub(crate) loop_seconds: HistogramVec,
@@ -78,6 +81,7 @@ impl Metrics {
         Ok(Self {
             requests: counters(REQUESTS, "Requests answered, by endpoint and code.", &["endpoint", "code"])?,
             request_seconds: times(REQUEST_SECONDS, "Time to answer a request.", "endpoint")?,
+            in_hand: added(registry, IntGauge::new(IN_HAND, "Requests that are being answered.")?)?,
             panics: counters(PANICS, "Handlers that panicked.", &["endpoint"])?,
             evil_replies: added(
                 registry,
@@ -111,7 +115,8 @@ impl BusMetrics {
 
 /// Adds what says which program this is and since when it runs.
 pub(crate) fn register_build(registry: &Registry, service: &str, instance: &str) -> Result<(), prometheus::Error> {
-    let labels = ["service", "instance", "version"];
+    // Prometheus has a label `instance` of its own.
+    let labels = ["service", "process", "version"];
     let build = added(registry, IntGaugeVec::new(Opts::new(BUILD, "Which program this is."), &labels)?)?;
     build.with_label_values(&[service, instance, env!("CARGO_PKG_VERSION")]).set(1);
     let start = added(registry, Gauge::new("process_start_time_seconds", "When the process started, in Unix time.")?)?;

@@ -163,7 +163,8 @@ pub fn named(by: &str, people: &BTreeMap<String, String>) -> String {
 pub fn changed_fields(before: &Value, after: &Value) -> Option<String> {
     const TOLD: usize = 5;
     let (old, new) = (before.as_object()?, after.as_object()?);
-    let differs = |name: &&String| *name != "changed_at" && old.get(*name) != new.get(*name);
+    let differs =
+        |name: &&String| !["changed_at", "trace"].contains(&name.as_str()) && old.get(*name) != new.get(*name);
     let names: BTreeSet<&str> = old.keys().chain(new.keys()).filter(differs).map(String::as_str).collect();
     let more = if names.len() > TOLD { ", ..." } else { "" };
     let named: Vec<&str> = names.into_iter().take(TOLD).collect();

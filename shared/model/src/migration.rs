@@ -143,6 +143,9 @@ pub struct Migration {
     /// The request that made it, so that it may be repeated.
     #[serde(default)]
     pub request_id: Option<String>,
+    /// To which step of which trace what is done for it belongs, as a W3C `traceparent`; none unless that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// Whether an operator asked to cancel it.
     pub cancel_asked: bool,
     /// What was measured, once completed.
@@ -241,7 +244,7 @@ mod tests {
             let mut migration = Migration {
                 v: 1, id: "mail-1".parse().unwrap(), vm: "mail".parse().unwrap(), from: "m1".parse().unwrap(),
                 to: "y1".parse().unwrap(), reason: Reason::Operator, outage: None, state: State::Queued,
-                request_id: None, cancel_asked: cancel, measured: None, fault: None, created_at: at, copying_at: None, changed_at: at,
+                request_id: None, trace: None, cancel_asked: cancel, measured: None, fault: None, created_at: at, copying_at: None, changed_at: at,
             };
             let mut switched = false;
             for change in sequence {

@@ -258,6 +258,10 @@ pub struct Outage {
     pub dark: Option<Dark>,
     /// The request that made it.
     pub request_id: String,
+    /// To which step of which trace what is done for it belongs, as a W3C `traceparent`: of the request that had the state
+    /// change last. None unless that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When the state, or the time that it is scheduled for, last changed.
@@ -286,6 +290,7 @@ impl Outage {
             handovers: Vec::new(),
             dark: None,
             request_id,
+            trace: None,
             created_at: now,
             changed_at: now,
         }

@@ -162,6 +162,18 @@ fn the_page_of_metrics_is_that_of_the_code() {
     assert!(wanted == stored, "{path} lacks {differ:#?}, or has more: run this with WATARI_GOLDEN=write");
 }
 
+/// As Prometheus asks for: whoever adds, compares or draws them must not have to know which is in what.
+#[test]
+fn metrics_are_in_bytes_seconds_and_whole_ones_of_what_is_counted() {
+    let page = watching::metrics(&repository());
+    let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let prefixed = ["ms", "us", "milli", "centi", "percent", "kib", "mib", "gib", "kb", "mb", "gb", "minutes", "hours"];
+    let unit = |name: &str| name.trim_end_matches("_total").rsplit('_').next().map(str::to_owned);
+    let faults: Vec<_> =
+        names.iter().filter(|name| prefixed.iter().any(|p| unit(name).as_deref() == Some(*p))).collect();
+    assert!(names.len() > 50 && faults.is_empty(), "{faults:?}");
+}
+
 #[test]
 fn a_metric_is_known_by_its_constant_and_its_comment() {
     let text = "/// Beats\n/// taken.\npub(crate) const BEATS: &str = \"watari_beats_total\";\n/// A label.\nconst SITE: &str = \"watari_site\";\n";

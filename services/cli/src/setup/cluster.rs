@@ -25,6 +25,10 @@ pub struct Cluster {
     /// `watari init` says so; a server that began alone would lose what it holds.
     #[serde(default)]
     pub grows: bool,
+    /// Whether Prometheus reaches the hosts' metrics at their own addresses: in plain text and by whoever gets there, so that
+    /// something else must guard the network. Otherwise each host tells them to itself alone.
+    #[serde(default)]
+    pub scraped: bool,
     /// Its sites.
     #[serde(rename = "site", default)]
     pub sites: Vec<Site>,

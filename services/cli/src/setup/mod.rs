@@ -5,6 +5,7 @@
 //!  cluster.toml ──▶ DIR/ca/        authority, hosts' certificates as issued
 //!                   DIR/nkeys/     the seed of every identity
 //!                   DIR/hosts/H/   what belongs into the root of host H
+//!                   DIR/prometheus/targets/   where Prometheus finds them all, if the description lets it
 //! ```
 //!
 //! A second run finds what the first made, adds what is missing, renews what is nearly over and
@@ -18,6 +19,7 @@ pub mod identity;
 pub mod kit;
 pub mod libvirt;
 pub mod nats;
+mod prometheus;
 pub mod settings;
 
 use std::path::{Path, PathBuf};
@@ -171,6 +173,12 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
         }
         configuration(&mut overlay, cluster, host, &authority, issued.as_ref(), &identities, &pins)?;
         made.push(Made { counts: overlay.counts, identities: identities_here });
+    }
+    if cluster.scraped {
+        let mut discovery = Overlay::at(out.join("prometheus/targets"));
+        for (name, text) in prometheus::targets(cluster) {
+            discovery.put(name, Readers::All, &text)?;
+        }
     }
     Ok(made)
 }

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::format::hex;
 
-/// Ports of `/metrics`, `/live` and `/ready`, on loopback only.
-const fn telemetry_port(service: Service) -> u16 {
+/// Ports of `/metrics`, `/live` and `/ready`.
+pub(super) const fn telemetry_port(service: Service) -> u16 {
     match service {
         Service::Scheduler => 9101,
         Service::Image => 9102,
@@ -24,8 +24,8 @@ const fn telemetry_port(service: Service) -> u16 {
     }
 }
 
-/// The port of the NATS server's `/metrics`, on loopback only.
-const NATS_METRICS: u16 = 9107;
+/// The port of the NATS server's `/metrics`.
+pub(super) const NATS_METRICS: u16 = 9107;
 /// Where an image service hands out blobs to nodes and to other front ends (mutual TLS).
 const BLOBS: u16 = 8443;
 /// Where it takes uploads from operators and nodes (TLS and a ticket).
@@ -156,8 +156,17 @@ fn common(cluster: &Cluster, host: &Host, service: Service) -> Table {
     if service != Service::NodeAgent {
         section(&mut table, "lease", host.site.iter().map(|site| ("site", text(site))));
     }
-    section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{}", telemetry_port(service))))]);
+    section(&mut table, "telemetry", telemetry(cluster, host, telemetry_port(service)));
     table
+}
+
+/// To whom a process tells how it is: to its own host alone, or to whoever reaches that.
+fn telemetry(cluster: &Cluster, host: &Host, port: u16) -> Vec<(&'static str, Value)> {
+    if cluster.scraped {
+        vec![("listen", text(at(host.address, port))), ("listen_beyond_loopback", Value::Boolean(true))]
+    } else {
+        vec![("listen", text(format!("127.0.0.1:{port}")))]
+    }
 }
 
 /// The files with which a process proves who it is over HTTPS.
@@ -246,7 +255,7 @@ pub fn of_launcher(cluster: &Cluster, host: &Host) -> String {
             ("identity", text(format!("nats.{}", host.name))),
         ],
     );
-    section(&mut table, "telemetry", [("listen", text(format!("127.0.0.1:{NATS_METRICS}")))]);
+    section(&mut table, "telemetry", telemetry(cluster, host, NATS_METRICS));
     let file = |path: &str| text(format!("/{path}"));
     if cluster.may_be_left_alone(host) {
         table.insert("company".to_owned(), file(founding::COMPANY));

@@ -558,6 +558,12 @@ fn use_is_reported_as_a_table_and_as_lines_for_spreadsheets() {
             "web,1,1392.000,696.000,2880.000,696.000,720.000,0.000,default"
         ]
     );
+    let sums = cloud.run(&[&window[..], &["--by-project", "--csv"]].concat());
+    assert_eq!(
+        sums.out.lines().nth(1),
+        Some("default,2,2784.000,1392.000,5760.000,1392.000,1440.000,0.000"),
+        "{sums:?}"
+    );
     let json = cloud.run(&[&window[..], &["-o", "json"]].concat()).json();
     assert_eq!((json[0]["vcpu_hours"].as_f64(), json[1]["vm"].as_str()), (Some(1392.0), Some("web")));
     let reversed = cloud.run(&["usage", "report", "--from", "never", "--to", "0s"]);

@@ -33,6 +33,24 @@ fn a_second_run_changes_nothing_and_force_renews_the_hosts_only() {
 }
 
 #[test]
+fn metrics_are_told_beyond_a_host_only_where_the_description_lets_prometheus_come_to_them() {
+    let files = Files::make(CLUSTER);
+    let served = |files: &Files| {
+        let agent = files.read("m1", "etc/watari/node-agent.toml");
+        (agent.contains("127.0.0.1:9105"), agent.contains("listen_beyond_loopback = true"))
+    };
+    assert_eq!(served(&files), (true, false));
+    assert!(!files.path("out/prometheus").exists());
+
+    let files = Files::make(&format!("scraped = true\n{CLUSTER}"));
+    assert_eq!(served(&files), (false, true));
+    let found = fs::read_to_string(files.path("out/prometheus/targets/agents.json")).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    let served = files.read("m1", "etc/watari/node-agent.toml");
+    assert!(served.contains(&format!("listen = {}", found[0]["targets"][0])), "{found}: {served}");
+}
+
+#[test]
 fn an_operators_key_of_before_there_were_administrators_loses_nothing_and_no_later_one_gains_anything() {
     let files = Files::make(CLUSTER);
     let seed = |identity: &str| read(&files.seed_file(identity)).trim().to_owned();

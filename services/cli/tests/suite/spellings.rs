@@ -182,6 +182,7 @@ fn every_fixed_spelling_is_understood() {
         "history vm/mail --since 2d --until 2026-11-01 --by sato --limit 20 -o json",
         "usage report --from 2026-11-01 --to 2026-12-01",
         "usage report --from 7d --to 0s --vm mail --csv",
+        "usage report --from 30d --to 0s --by-project --csv",
         "events --lang ja --timeout 2m",
         "top",
         "top --lang ja",

@@ -9,8 +9,8 @@ use watari_contracts::history::FieldChange;
 const MOST: usize = 48;
 /// The longest value that is told, in characters.
 const LONGEST: usize = 160;
-/// What every change changes, and what only repeats it.
-const BOOKKEEPING: [&str; 2] = ["changed_at", "requests"];
+/// What every change changes, what only repeats it, and what is for machines.
+const BOOKKEEPING: [&str; 3] = ["changed_at", "requests", "trace"];
 
 /// How the fields of two forms of a document differ, at most [`MOST`] of them, and how many more do. A form that
 /// is no JSON, such as one that was too large to be kept, is compared with nothing.

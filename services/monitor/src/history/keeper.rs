@@ -187,6 +187,7 @@ impl Keeper<'_> {
         if gone > 0 {
             tracing::info!(gone, "forgot old changes");
         }
+        self.store.compact().await?;
         self.history.metrics.rows.set(i64::try_from(self.store.rows().await?).unwrap_or(i64::MAX));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What is shown of the UPSes. What one that does not answer said before is not shown on.
 
-use prometheus::{IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry};
 use watari_chassis::prometheus;
 use watari_model::SiteName;
 
@@ -14,8 +14,8 @@ use crate::settings::power::UpsName;
 pub(super) const REACHABLE: &str = "watari_ups_reachable";
 /// 1 while it is on line, likewise; none while that is not known.
 pub(super) const ON_LINE: &str = "watari_ups_on_line";
-/// How full its battery is.
-pub(super) const CHARGE: &str = "watari_ups_charge_percent";
+/// How full its battery is, from 0 to 1.
+pub(super) const CHARGE: &str = "watari_ups_charge_ratio";
 /// How long its battery would last.
 pub(super) const RUNTIME: &str = "watari_ups_runtime_seconds";
 /// 1 while the UPSes of a site say that it is on battery, by site; none while that cannot be told.
@@ -26,7 +26,7 @@ pub(super) const ON_BATTERY: &str = "watari_site_on_battery";
 pub(super) struct Metrics {
     reachable: IntGaugeVec,
     on_line: IntGaugeVec,
-    charge: IntGaugeVec,
+    charge: GaugeVec,
     runtime: IntGaugeVec,
     on_battery: IntGaugeVec,
 }
@@ -39,10 +39,12 @@ impl Metrics {
             Ok::<_, prometheus::Error>(gauge)
         };
         let of_ups = ["site", "ups"];
+        let charge = GaugeVec::new(Opts::new(CHARGE, "How full the UPS's battery is."), &of_ups)?;
+        registry.register(Box::new(charge.clone()))?;
         Ok(Self {
             reachable: gauge(REACHABLE, "1 while the UPS answers.", &of_ups)?,
             on_line: gauge(ON_LINE, "1 while the UPS is on line.", &of_ups)?,
-            charge: gauge(CHARGE, "How full the UPS's battery is.", &of_ups)?,
+            charge,
             runtime: gauge(RUNTIME, "How long the UPS's battery would last.", &of_ups)?,
             on_battery: gauge(ON_BATTERY, "1 while the site is on battery, by its UPSes.", &of_ups[..1])?,
         })
@@ -54,7 +56,10 @@ impl Metrics {
         let labels = [site.as_str(), name.as_str()];
         show(&self.reachable, &labels, Some(u64::from(said.is_some())));
         show(&self.on_line, &labels, said.and_then(|(_, reading)| on_line(reading)));
-        show(&self.charge, &labels, said.and_then(|(answer, _)| answer.charge));
+        match said.and_then(|(answer, _)| answer.charge) {
+            Some(percent) => self.charge.with_label_values(&labels).set(percent as f64 / 100.0),
+            None => drop(self.charge.remove_label_values(&labels)),
+        }
         show(&self.runtime, &labels, said.and_then(|(answer, _)| answer.runtime));
     }
 

@@ -73,7 +73,8 @@ async fn whoever_asks_how_nodes_are_hears_what_their_agents_find_and_how_their_c
     // The harness beats with the moment at which it began.
     assert!(y1.clock_ahead_ms.is_some_and(|ms| ms <= 0), "{y1:?}");
     // Each beat tells of one server of 200 MiB.
-    assert!((monitor.metric("watari_vm_memory_mib") - 400.0).abs() < 0.5, "as many nodes as servers are shown");
+    let occupied = monitor.metric("watari_vm_memory_bytes") - f64::from(400 << 20);
+    assert!(occupied.abs() < 0.5, "as many nodes as servers are shown");
     let refused = ask(&bus, ListHealth { limit: Some(101), ..ListHealth::default() }).await;
     assert!(matches!(refused, Err(Refusal::OutOfRange { .. })), "{refused:?}");
     assert!(ask(&bus, ListUpses {}).await.unwrap().upses.is_empty(), "none is configured");

@@ -44,6 +44,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use watari_chassis::{TraceParent, telemetry::trace};
 use watari_contracts::agent::Progress;
 use watari_model::Refusal;
 
@@ -64,8 +65,8 @@ use cx::Cx;
 
 /// What an actor is told.
 pub enum Message {
-    /// An order; the answer says how to follow it.
-    Order(Box<Work>, oneshot::Sender<Result<watch::Receiver<Progress>, Refusal>>),
+    /// An order, and to which trace what is done for it belongs; the answer says how to follow it.
+    Order(Box<Work>, Option<TraceParent>, oneshot::Sender<Result<watch::Receiver<Progress>, Refusal>>),
     /// libvirt says that the domain changed; the moment is on the boot clock in milliseconds.
     Changed(Change, u64),
     /// Look again.
@@ -86,6 +87,8 @@ struct Operation {
     since: Instant,
     /// Whether it was under way when the agent was restarted.
     recovered: bool,
+    /// To which trace it belongs.
+    trace: Option<TraceParent>,
 }
 
 struct Running {
@@ -160,6 +163,7 @@ impl Actor {
                 superseded: CancellationToken::new(),
                 since: Instant::now(),
                 recovered: true,
+                trace: None,
             })
             .collect();
         Self {
@@ -203,8 +207,8 @@ impl Actor {
 
     async fn handle(&mut self, message: Message) {
         match message {
-            Message::Order(work, reply) => {
-                let answer = self.order(*work).await;
+            Message::Order(work, trace, reply) => {
+                let answer = self.order(*work, trace).await;
                 // Who asked may have gone; the order stands.
                 let _ = reply.send(answer);
             }
@@ -266,14 +270,15 @@ impl Actor {
         };
         let (work, recovered) = (Arc::clone(&operation.work), operation.recovered);
         tracing::info!(vm = %self.book.vm, verb = operation.key.verb, operation = operation.key.operation, recovered, "begins");
-        let task = tokio::spawn(async move {
+        let doing = async move {
             if recovered {
                 return recover::run(&cx, &work).await;
             }
             start::take_back(&cx).await?;
             let _way = cx.make_way(&work).await?;
             perform(&cx, &work).await
-        });
+        };
+        let task = tokio::spawn(trace::step(operation.trace, operation.key.verb, self.book.vm.as_str(), doing));
         Running { operation, task }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use watari_chassis::clock;
+use watari_chassis::{TraceParent, clock};
 use watari_contracts::agent::Progress;
 use watari_model::Refusal;
 
@@ -52,7 +52,11 @@ fn overtakes(newer: &Work, older: &Work) -> bool {
 
 impl Actor {
     /// Takes an order, or says how far it is.
-    pub(super) async fn order(&mut self, work: Work) -> Result<watch::Receiver<Progress>, Refusal> {
+    pub(super) async fn order(
+        &mut self,
+        work: Work,
+        trace: Option<TraceParent>,
+    ) -> Result<watch::Receiver<Progress>, Refusal> {
         let since = Instant::now();
         self.node.heed(work.order()).await?;
         if let Some(server) = work.server() {
@@ -86,6 +90,7 @@ impl Actor {
             superseded: CancellationToken::new(),
             since,
             recovered: false,
+            trace,
         };
         let progress = operation.progress.subscribe();
         match lane {

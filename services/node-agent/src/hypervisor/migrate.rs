@@ -12,6 +12,7 @@ use virt::domain::Domain;
 use virt::enumutil::Enum;
 use virt::error::ErrorNumber;
 use virt_sys as sys;
+use watari_chassis::telemetry::trace;
 
 use super::error::{Error, Kind, Result};
 use super::ffi::{self, Params, Value};
@@ -239,7 +240,8 @@ impl Hypervisor {
                 let _ = done.send(result);
             })
             .map_err(|source| Error::Io { act: "start the thread", path: "migration".into(), source })?;
-        outcome.await.unwrap_or_else(|_| {
+        let outcome = trace::step(trace::recorded(), ACT, "hypervisor", outcome).await;
+        outcome.unwrap_or_else(|_| {
             Err(Error::Io {
                 act: ACT,
                 path: "migration thread".into(),

@@ -43,6 +43,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, broadcast};
 use virt::connect::Connect;
 use virt::domain::Domain;
+use watari_chassis::telemetry::trace;
 
 pub use backup::Frozen;
 pub use config::Config;
@@ -143,7 +144,8 @@ async fn blocking<T: Send + 'static>(
     act: &'static str,
     body: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(body).await.unwrap_or_else(|panic| {
+    let done = trace::step(trace::recorded(), act, "hypervisor", tokio::task::spawn_blocking(body)).await;
+    done.unwrap_or_else(|panic| {
         Err(Error::Io { act, path: "blocking task".into(), source: std::io::Error::other(panic) })
     })
 }

@@ -502,6 +502,7 @@ pub(super) fn begin(turn: &mut Turn<'_>, outage: Option<&Outage>, reason: Reason
         outage: outage.map(|outage| outage.id.clone()),
         state: migration::State::Queued,
         request_id: None,
+        trace: outage.and_then(|outage| outage.trace.clone()),
         cancel_asked: false,
         measured: None,
         fault: None,

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use watari_chassis::clock;
+use watari_chassis::{TraceParent, clock};
 use watari_contracts::{
     agent::{NodeFacts, Passage, VmFact},
     monitor::CapacityChanged,
@@ -26,6 +26,11 @@ const IN_A_ROW_MS: u64 = 300_000;
 /// What was told of a node's load longer ago is forgotten: while it matters it is told anew, far sooner.
 const LOADS_KEPT_MS: u64 = 60_000;
 
+/// What is done for a server later belongs to its request's trace no more.
+const TRACES_KEPT_MS: u64 = 600_000;
+/// The most servers whose traces are kept. Beyond that only those that are new are told whole.
+const MOST_TRACES: usize = 10_000;
+
 /// Who is heard again after so long is news by being heard.
 const LONG_MS: u64 = 2_000;
 
@@ -44,6 +49,8 @@ struct Inner {
     loads: BTreeMap<NodeName, (Arc<CapacityChanged>, u64)>,
     control: Control,
     ledger: Ledger,
+    /// To which traces what is done for servers belongs, and since when.
+    traces: HashMap<VmName, (TraceParent, u64)>,
 }
 
 struct Node {
@@ -171,6 +178,32 @@ impl Memory {
         let restart = inner.restarts.entry(vm.clone()).or_insert(Restart { count: 0, at: now });
         let fresh = now.saturating_sub(restart.at) > IN_A_ROW_MS;
         *restart = Restart { count: if fresh { 1 } else { restart.count.saturating_add(1) }, at: now };
+    }
+
+    /// Notes to which trace what is done for a server from now on belongs, if there is one that is recorded.
+    pub(crate) fn note_trace(&self, vm: &VmName, trace: Option<TraceParent>) {
+        let Some(trace) = trace else { return };
+        let mut inner = self.lock();
+        if inner.traces.len() >= MOST_TRACES {
+            inner.traces.clear();
+        }
+        inner.traces.insert(vm.clone(), (trace, clock::boot_millis()));
+    }
+
+    /// To which trace what is done for a server belongs.
+    pub(crate) fn trace(&self, vm: &VmName) -> Option<TraceParent> {
+        let (trace, at) = *self.lock().traces.get(vm)?;
+        (clock::boot_millis().saturating_sub(at) < TRACES_KEPT_MS).then_some(trace)
+    }
+
+    /// The server is as somebody wanted it in this trace: what is done from now on is done for nobody's request, unless
+    /// somebody has asked for something else meanwhile.
+    pub(crate) fn end_trace(&self, vm: &VmName, ended: Option<TraceParent>) {
+        let mut inner = self.lock();
+        let is_ended = |(kept, _): &(TraceParent, u64)| ended.is_some_and(|ended| ended.trace_id() == kept.trace_id());
+        if inner.traces.get(vm).is_some_and(is_ended) {
+            inner.traces.remove(vm);
+        }
     }
 
     /// What was seen of the control plane.

@@ -10,11 +10,12 @@ mod power;
 mod quotas;
 mod settle;
 mod standing;
+mod traces;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use watari_chassis::{CallError, Context, Leadership, Wake, WriteError};
+use watari_chassis::{CallError, Context, Leadership, Wake, WriteError, telemetry::trace};
 use watari_contracts::{
     agent::{NodeFacts, ObserveAll, Progress},
     network::ReleasePorts,
@@ -95,9 +96,10 @@ impl Executor {
                 continue;
             }
             let in_hand = InHand { executor: self.clone(), key };
-            let executor = self.clone();
+            let (executor, parent) = (self.clone(), self.trace_of(&action));
             self.ctx.spawn("action", async move {
-                executor.perform(&action, &in_hand.key).await;
+                let work = executor.perform(&action, &in_hand.key);
+                trace::step(parent, action.verb(), &in_hand.key, work).await;
                 drop(in_hand);
             });
         }
@@ -118,6 +120,9 @@ impl Executor {
                 if *restart {
                     self.memory.restarted(&vm.name);
                     tell_restored(vm);
+                }
+                if !traces::is_under_way(vm.state) {
+                    self.memory.end_trace(&vm.name, trace::recorded());
                 }
                 // How its start went has been written down. Were it asked for all the same, the agent would say it again.
                 if vm.state == State::Running

@@ -10,10 +10,11 @@ use watari_chassis::{
 use watari_model::{
     ProjectName,
     project::{Project, Used},
+    size::{GIB, MIB},
 };
 
-/// What a project has, whether its servers run or not, by kind: `servers`, `vcpus`, `memory_mib`, `disk_gib`, and of the
-/// last what is `kept_disk_gib`, `snapshots_gib`.
+/// What a project has, whether its servers run or not, by kind: `servers`, `vcpus`, `memory_bytes`, `disk_bytes`, and of
+/// the last what is `kept_disk_bytes`, `snapshots_bytes`.
 pub(super) const USED: &str = "watari_scheduler_project_used";
 /// What a project may have, by the first four of these kinds; absent where there is no bound.
 pub(super) const QUOTA: &str = "watari_scheduler_project_quota";
@@ -47,20 +48,30 @@ impl Quotas {
             let used = used.entry(name.clone()).or_default();
             for (most, (kind, _)) in quota.bounds().into_iter().zip(used.parts()) {
                 if let Some(most) = most {
-                    self.quota.with_label_values(&[name.as_str(), kind]).set(number(most));
+                    let (kind, most) = in_bytes(kind, most);
+                    self.quota.with_label_values(&[name.as_str(), kind]).set(most);
                 }
             }
         }
         for (name, used) in &used {
             for (kind, amount) in used.parts().into_iter().chain(used.beside_servers()) {
-                self.used.with_label_values(&[name.as_str(), kind]).set(number(amount));
+                let (kind, amount) = in_bytes(kind, amount);
+                self.used.with_label_values(&[name.as_str(), kind]).set(amount);
             }
         }
     }
 }
 
-fn number(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX)
+/// A kind and its amount as Prometheus has them, in units without a prefix.
+fn in_bytes(kind: &'static str, amount: u64) -> (&'static str, i64) {
+    let (kind, unit) = match kind {
+        "memory_mib" => ("memory_bytes", MIB),
+        "disk_gib" => ("disk_bytes", GIB),
+        "kept_disk_gib" => ("kept_disk_bytes", GIB),
+        "snapshots_gib" => ("snapshots_bytes", GIB),
+        countable => (countable, 1),
+    };
+    (kind, i64::try_from(amount.saturating_mul(unit)).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -101,7 +112,7 @@ mod tests {
             "watari_scheduler_project_quota{kind=\"servers\",project=\"research\"} 3".to_owned(),
             "watari_scheduler_project_used{kind=\"servers\",project=\"research\"} 1".to_owned(),
             format!("watari_scheduler_project_used{{kind=\"vcpus\",project=\"research\"}} {}", used.vcpus),
-            "watari_scheduler_project_used{kind=\"kept_disk_gib\",project=\"research\"} 3".to_owned(),
+            "watari_scheduler_project_used{kind=\"kept_disk_bytes\",project=\"research\"} 3221225472".to_owned(),
             "watari_scheduler_project_used{kind=\"servers\",project=\"default\"} 0".to_owned(),
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is missing:\n{text}");

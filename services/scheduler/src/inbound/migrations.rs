@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use watari_chassis::{WriteError, clock};
+use watari_chassis::{WriteError, clock, telemetry::trace};
 use watari_contracts::scheduler::{
     CancelMigration, GetMigration, ListMigrations, MigrateVm, MigrationPage, MigrationPlace, MigrationView,
 };
@@ -72,6 +72,7 @@ impl Desk {
             outage: None,
             state: State::Queued,
             request_id: request.request_id.clone(),
+            trace: trace::noted(),
             cancel_asked: false,
             measured: None,
             fault: None,

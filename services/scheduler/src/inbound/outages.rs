@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use time::{UtcOffset, macros::format_description};
-use watari_chassis::{WriteError, clock};
+use watari_chassis::{WriteError, clock, telemetry::trace};
 use watari_contracts::scheduler::{
     CancelOutage, GetOutage, ListOutages, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage,
     RescheduleOutage, ResumeOutage, ScheduleOutage, StartOutage,
@@ -167,6 +167,9 @@ impl Desk {
             change(&mut outage)?;
             if outage == entry.value {
                 return Ok(self.show_outage(&outage));
+            }
+            if outage.state != entry.value.state {
+                outage.trace = trace::noted();
             }
             match self.stores().outages.update(&outage, entry.revision).await {
                 Ok(_) => return Ok(self.show_outage(&outage)),

@@ -1,6 +1,6 @@
 //! Requests about sites, and the outages that they begin.
 
-use watari_chassis::{WriteError, clock};
+use watari_chassis::{WriteError, clock, telemetry::trace};
 use watari_contracts::scheduler::{
     DrainNode, EvacuateSite, ListSites, OutageView, ReturnSite, SitePage, SiteView, TellPower,
 };
@@ -147,8 +147,9 @@ impl Desk {
     }
 
     pub(super) async fn store_new(&self, outage: &Outage) -> Result<OutageView, Refusal> {
-        match self.stores().outages.create(outage).await {
-            Ok(_) => Ok(self.show_outage(outage)),
+        let outage = Outage { trace: trace::noted(), ..outage.clone() };
+        match self.stores().outages.create(&outage).await {
+            Ok(_) => Ok(self.show_outage(&outage)),
             Err(error) => Err(unwritten(&error)),
         }
     }

@@ -14,4 +14,5 @@ mod projects;
 mod relief;
 mod snapshots;
 mod support;
+mod traces;
 mod uefi;

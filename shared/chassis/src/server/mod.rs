@@ -194,6 +194,7 @@ impl Taker {
         let standing = if overtaken { Standing::Overtaken } else { Standing::Answering { epoch: self.epoch } };
         let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(&self.endpoint), Arc::clone(&self.registry));
         ctx.in_hand().send_modify(|n| *n += 1);
+        ctx.counts().in_hand.inc();
         let done = Done(ctx.clone());
         self.ctx.tasks().spawn(async move {
             endpoint.answer(&ctx, &registry, message, standing).await;
@@ -208,6 +209,7 @@ struct Done(Context);
 impl Drop for Done {
     fn drop(&mut self) {
         self.0.in_hand().send_modify(|n| *n = n.saturating_sub(1));
+        self.0.counts().in_hand.dec();
     }
 }
 

@@ -9,7 +9,9 @@ use opentelemetry_sdk::{
     runtime::Tokio,
     trace::{Sampler, SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::{Format, Telemetry};
 
@@ -50,8 +52,12 @@ pub(crate) fn start(settings: &Telemetry, service: &str, instance: &str) -> Resu
         Format::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     let provider = if settings.otlp.is_empty() { None } else { Some(exporter(settings, service, instance)?) };
-    let spans = provider.as_ref().map(|p| tracing_opentelemetry::layer().with_tracer(p.tracer("watari")));
-    tracing_subscriber::registry().with(lines.and_then(spans).with_filter(filter)).try_init()?;
+    // Whoever wants few lines has not asked for torn traces.
+    let spans = provider.as_ref().map(|provider| {
+        let layer = tracing_opentelemetry::layer::<Registry>().with_tracer(provider.tracer("watari"));
+        layer.with_filter(LevelFilter::INFO)
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter).and_then(spans)).try_init()?;
     Ok(Traces(provider))
 }
 

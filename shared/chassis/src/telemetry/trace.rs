@@ -13,6 +13,7 @@ use opentelemetry::{
     trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
+use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The header's name in messages.
@@ -106,6 +107,40 @@ pub async fn scope<F: Future>(parent: TraceParent, work: F) -> F::Output {
     CURRENT.scope(parent, work).await
 }
 
+/// The same where it is recorded, here or by whoever asked; none otherwise, so that nothing is done for it.
+#[must_use]
+pub fn recorded() -> Option<TraceParent> {
+    current().filter(|parent| parent.flags.is_sampled())
+}
+
+/// The same as text, to be noted in a document for which more is done later, perhaps by another process.
+#[must_use]
+pub fn noted() -> Option<String> {
+    recorded().map(|parent| parent.to_string())
+}
+
+/// Does `work` as a step of the trace `parent`, called `what` and with the note about what it is. Where this process
+/// exports no traces, what it sends carries the trace all the same; without a trace it costs nothing.
+pub fn step<F: Future>(
+    parent: Option<TraceParent>,
+    what: &'static str,
+    about: &str,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    let step = parent.map(|parent| {
+        let span = tracing::info_span!(parent: None, "step", otel.name = what, about);
+        // Without an exporter there is no span to give a parent to.
+        let _ = span.set_parent(parent.as_parent());
+        (parent, span)
+    });
+    async move {
+        match step {
+            Some((parent, span)) => scope(parent, work.instrument(span)).await,
+            None => work.await,
+        }
+    }
+}
+
 /// Puts the current trace into the headers of a message, beginning one if there is none.
 pub(crate) fn inject(headers: &mut HeaderMap) {
     headers.insert(HEADER, current().unwrap_or_else(TraceParent::fresh).to_string());
@@ -154,5 +189,13 @@ mod tests {
         inject(&mut headers);
         let fresh = extract(Some(&headers)).unwrap();
         assert_ne!(fresh.trace_id(), parent.trace_id());
+    }
+
+    #[tokio::test]
+    async fn a_step_belongs_to_the_trace_that_was_noted_and_one_that_is_not_recorded_is_not_noted() {
+        let parent: TraceParent = SAMPLE.parse().unwrap();
+        assert_eq!(step(Some(parent), "send", "mail", async { noted() }).await.as_deref(), Some(SAMPLE));
+        assert_eq!(step(None, "send", "mail", async { noted() }).await, None);
+        assert_eq!(scope(TraceParent::fresh(), async { noted() }).await, None, "nobody records it");
     }
 }

@@ -11,12 +11,17 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use watari_chassis::{Context, Options, Readiness, StartError, Wake, config::NoSettings, http, looper, run_with};
+use watari_chassis::{
+    Context, Options, Readiness, StartError, Wake, config::NoSettings, http, looper, run_with, telemetry::trace,
+};
 use watari_contracts::Service;
 use watari_testkit::{NatsServer, TempDir, eventually};
 
 const CONFIG: &str = "TEST_SERVICE_CONFIG";
 const MODE: &str = "TEST_SERVICE_MODE";
+/// A trace that somebody else has begun, and its last step there.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
 
 /// Not a test by itself: the service that the others start.
 #[test]
@@ -40,6 +45,8 @@ fn the_service() {
         }
         if mode == "trace" {
             tracing::info_span!("a step worth tracing").in_scope(|| tracing::info!("within"));
+            let noted = format!("00-{TRACE}-{PARENT}-01").parse().ok();
+            trace::step(noted, "send", "mail", async { tracing::info!("noted before") }).await;
         }
         if mode == "fail" {
             return Err("the work failed");
@@ -183,20 +190,29 @@ fn traces_are_sent_where_that_is_configured_the_last_ones_at_the_end() {
     let nats = NatsServer::start();
     let collector = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1/traces", collector.local_addr().unwrap());
-    let mut service = start(&format!("{}[telemetry]\notlp = {url:?}\n", bus(&nats)), "trace");
+    // Whoever wants few lines in the log has the traces whole.
+    let telemetry = format!("[telemetry]\notlp = {url:?}\nlog = \"watari_chassis=info\"\n");
+    let mut service = start(&format!("{}{telemetry}", bus(&nats)), "trace");
     service.line_with("started");
     service.signal(Signal::TERM);
     let (mut exporter, _) = collector.accept().unwrap();
     exporter.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut post = Vec::new();
     let mut buffer = [0; 4096];
-    while !String::from_utf8_lossy(&post).contains("a step worth tracing") {
+    // A span's name, with its length before it.
+    let has = |post: &[u8], name: &str| String::from_utf8_lossy(post).contains(name);
+    while !has(&post, "a step worth tracing") || !has(&post, "\u{4}send") {
         let read = exporter.read(&mut buffer).unwrap();
         assert!(read > 0, "ended early: {}", String::from_utf8_lossy(&post));
         post.extend_from_slice(&buffer[..read]);
     }
     let text = String::from_utf8_lossy(&post);
     assert!(text.starts_with("POST /v1/traces ") && text.contains("watari-scheduler"), "{text}");
+    for id in [TRACE, PARENT] {
+        let bytes: Vec<u8> =
+            (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).unwrap()).collect();
+        assert!(post.windows(bytes.len()).any(|part| part == bytes), "the step is no part of the trace: {text}");
+    }
     exporter.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     assert!(service.ended().0.success());
 }
@@ -325,6 +341,9 @@ async fn metrics_live_and_ready_are_served() {
     let metrics = get(address, "/metrics");
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "watari_build_info"] {
         assert!(metrics.contains(name), "{name} is missing");
+    }
+    for label in ["instance=", "job="] {
+        assert!(!metrics.contains(label), "Prometheus says that itself: {label}");
     }
     assert!(matches!(http::serve(&ctx, address).await, Err(StartError::Listen { .. })));
 }

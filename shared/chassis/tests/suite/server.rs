@@ -290,6 +290,7 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let asked = tokio::spawn(async move { client.request(Greet::SUBJECT, r#"{"name":"a"}"#.into()).await });
     timeout(SOON, entered.notified()).await.unwrap();
+    assert!((metric(&ctx, metrics::IN_HAND) - 1.0).abs() < 0.5);
     let draining = tokio::spawn({
         let ctx = ctx.clone();
         async move { ctx.drain().await }
@@ -305,6 +306,7 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let answer = timeout(SOON, asked).await.unwrap().unwrap().unwrap();
     assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "late");
     assert_eq!(timeout(SOON, draining).await.unwrap().unwrap(), Drained::Fully);
+    assert!(metric(&ctx, metrics::IN_HAND).abs() < 0.5);
 }
 
 #[tokio::test]

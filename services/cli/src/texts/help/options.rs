@@ -462,6 +462,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Until then, or now if that is earlier", "これまで。現在のほうが早ければ現在まで"),
     ("Only servers of this name", "この名前のサーバだけ"),
+    (
+        "One line for each project with what its servers used together",
+        "プロジェクトごとに 1 行にまとめ、サーバの使用量を合計します",
+    ),
     ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
     ("Only what concerns this node", "このノードに関するものだけ"),
     (

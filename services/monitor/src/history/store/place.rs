@@ -12,7 +12,7 @@ use sqlx::{
     ConnectOptions, Connection,
     any::AnyConnectOptions,
     postgres::PgConnectOptions,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode},
 };
 use tokio::time::timeout;
 
@@ -118,6 +118,8 @@ async fn file(path: &Path) -> Result<AnyConnectOptions, StoreError> {
         // A URL has no relative paths.
         .filename(std::path::absolute(path).map_err(failed)?)
         .create_if_missing(true)
+        // What is forgotten can be given back to the disk, in a file that is made from now on.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         // The file stays so for all that open it later.
         .journal_mode(SqliteJournalMode::Wal);
     let mut first = options.connect().await?;

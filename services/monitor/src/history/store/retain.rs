@@ -1,13 +1,15 @@
 //! Forgetting what is old, or too much. How each document stood when what is kept begins is not forgotten for
 //! its age: the next change is told by the difference, and use is counted from it.
 
-use sqlx::{Any, any::AnyArguments, query::Query};
+use sqlx::{Any, Row, any::AnyArguments, query::Query};
 use watari_model::Timestamp;
 
-use super::{Store, StoreError, nanos, signed};
+use super::{Kind, Store, StoreError, nanos, signed};
 
 /// So many rows go in one transaction, so that nobody waits long.
 const BATCH: i64 = 5_000;
+/// So many pages of a file, of 4 KiB each, may be free for what comes next; of more, some are given back to the disk.
+const FREE: i64 = 1_000;
 
 impl Store {
     /// Forgets changes before `oldest`, and the oldest beyond `most_rows`. Tells how many went.
@@ -39,6 +41,29 @@ impl Store {
         let kept = sqlx::query("DELETE FROM kept WHERE gone_ns < $1").bind(nanos(oldest));
         self.delete(kept).await?;
         Ok(gone)
+    }
+
+    /// Gives back to the disk what the file needs no more, so much at a time that nobody waits long. A server does so by
+    /// itself. In a file that an earlier version made, the room stays and is used again.
+    pub(crate) async fn compact(&self) -> Result<(), StoreError> {
+        let mut free = self.free_pages().await?;
+        while free > FREE {
+            sqlx::query("PRAGMA incremental_vacuum(500)").execute(&self.pool).await?;
+            let left = self.free_pages().await?;
+            if left >= free {
+                break;
+            }
+            free = left;
+        }
+        Ok(())
+    }
+
+    async fn free_pages(&self) -> Result<i64, StoreError> {
+        if self.kind == Kind::Server {
+            return Ok(0);
+        }
+        let row = sqlx::query("SELECT freelist_count FROM pragma_freelist_count").fetch_one(&self.pool).await?;
+        Ok(row.try_get(0)?)
     }
 
     /// Deletes, and tells how many rows went.

@@ -1,3 +1,4 @@
+use sqlx::Row;
 use time::OffsetDateTime;
 use watari_contracts::history::Place as Page;
 use watari_model::{ProjectName, node::Node};
@@ -381,6 +382,31 @@ async fn a_server_that_goes_is_missed_and_is_told_apart_from_one_with_another_pa
         let refused = Store::open(&wrong).await.unwrap_err().to_string();
         assert!(refused.contains(said) && !refused.contains("another secret"), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_given_back_to_the_disk_but_for_room_for_what_comes_next() {
+    let dir = TempDir::new();
+    let store = Store::open(&Place::File(dir.path().join("history.db"))).await.unwrap();
+    let pages = || async {
+        let row = sqlx::query("SELECT page_count FROM pragma_page_count").fetch_one(&store.pool).await.unwrap();
+        row.try_get::<i64, _>(0).unwrap()
+    };
+    // More than is kept free: 600 of 32 KiB are some 5,000 pages.
+    let title = "x".repeat(32 << 10);
+    for first in [1, 201, 401] {
+        let changes: Vec<_> = (first..first + 200).map(|n| site(n, i64::try_from(n).unwrap(), Some(&title))).collect();
+        store.add(&changes, 1 << 16).await.unwrap();
+    }
+    let full = pages().await;
+    store.retain(at(0), 1).await.unwrap();
+    assert_eq!(pages().await, full, "what is deleted is only free within the file");
+    store.compact().await.unwrap();
+    let left = pages().await;
+    assert!(left < full / 2 && left > 500, "{left} of {full} pages");
+    // It goes on being written to.
+    store.add(&[site(601, 601, Some("A"))], 1 << 16).await.unwrap();
+    assert_eq!(store.rows().await.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -145,6 +145,7 @@ pub(crate) fn migration(vm: &str) -> Migration {
         outage: None,
         state: Moved::Queued,
         request_id: None,
+        trace: None,
         cancel_asked: false,
         measured: None,
         fault: None,

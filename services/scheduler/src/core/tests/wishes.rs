@@ -107,6 +107,7 @@ impl Sim {
             outage: None,
             state: State::Queued,
             request_id: None,
+            trace: None,
             cancel_asked: false,
             measured: None,
             fault: None,

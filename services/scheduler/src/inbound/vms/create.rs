@@ -7,7 +7,7 @@ use std::{
     hash::{BuildHasher, Hasher},
 };
 
-use watari_chassis::{WriteError, clock};
+use watari_chassis::{WriteError, clock, telemetry::trace};
 use watari_contracts::{
     network::{AllocatePort, ReleasePorts},
     scheduler::{CreateVm, Fault, VmView},
@@ -74,6 +74,7 @@ impl Desk {
             return Err(refusal);
         }
         remember(&mut vm, request.request_id.as_deref(), &digest);
+        self.executor.memory.note_trace(&vm.name, trace::recorded());
         match self.stores().vms.create(&vm).await {
             Ok(_) => Ok(self.show_made(&vm)),
             Err(WriteError::Exists { .. }) => {

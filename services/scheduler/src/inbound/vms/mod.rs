@@ -12,7 +12,7 @@ mod resize;
 mod rooms;
 mod snapshots;
 
-use watari_chassis::clock;
+use watari_chassis::{clock, telemetry::trace};
 use watari_contracts::scheduler::{GetVm, VmView};
 use watari_model::{
     Refusal,
@@ -85,6 +85,8 @@ impl Desk {
             if vm == entry.value {
                 return Ok(self.show(&vm));
             }
+            // Before the loop can see what is wanted.
+            self.executor.memory.note_trace(name, trace::recorded());
             match self.stores().vms.update(&vm, entry.revision).await {
                 Ok(_) => return Ok(self.show(&vm)),
                 Err(watari_chassis::WriteError::Conflict { .. }) => {

@@ -2,14 +2,14 @@
 //! takes as long as a test wants.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use watari_chassis::{Context, Server, clock};
+use watari_chassis::{Call, Context, Server, clock};
 use watari_contracts::{
-    Service,
+    Command, Service,
     agent::{
         Abort, Answer, Bytes, ConsoleKept, ConsolePart, ConsoleText, Discard, DiskUse, Domain, Grow, Guard, Guarded,
         Held, Hold, KeepConsole, NodeFacts, Observe, ObserveAll, OffReason, Passage, Phase, Picture, Progress,
@@ -91,6 +91,8 @@ struct World {
     /// The longest time from a copy's being whole to its being resumed.
     arrived: HashMap<VmName, u64>,
     pauses: Vec<u64>,
+    /// What was ordered of whom, and in which trace.
+    asked: Vec<(String, &'static str, String)>,
 }
 
 /// All agents. Cloning shares them.
@@ -165,6 +167,17 @@ impl Fleet {
     /// The pauses of all switch-overs, in milliseconds.
     pub fn pauses(&self) -> Vec<u64> {
         self.world().pauses.clone()
+    }
+
+    fn heard<C: Command>(&self, node: &NodeName, call: &Call, _: &C) {
+        self.world().asked.push((node.to_string(), C::VERB, call.trace.trace_id()));
+    }
+
+    /// What was ordered of whom in one trace, each once.
+    pub fn asked_in(&self, trace: &str) -> BTreeSet<(String, &'static str)> {
+        let world = self.world();
+        let asked = world.asked.iter().filter(|(_, _, known)| known == trace);
+        asked.map(|(node, verb, _)| (node.clone(), *verb)).collect()
     }
 
     fn fact(world: &World, node: &NodeName, vm: &VmName) -> VmFact {
@@ -331,8 +344,9 @@ impl Fleet {
         macro_rules! handler {
             ($handle:expr) => {{
                 let (fleet, node) = (self.clone(), node.clone());
-                move |_, command| {
+                move |call, command| {
                     let (fleet, node) = (fleet.clone(), node.clone());
+                    fleet.heard(&node, &call, &command);
                     ($handle)(fleet, node, command)
                 }
             }};
