@@ -18,7 +18,7 @@ use watari_model::{
 };
 
 use super::{
-    Action, Rules, Snapshot, ahead, control, dark, deadline, dependencies, naming, placement,
+    Action, Rules, Snapshot, ahead, control, dark, deadline, dependencies, lint, naming, placement,
     placement::Need,
     turn::{Turn, pause_ms},
 };
@@ -259,7 +259,8 @@ fn advance(
     let mut expected: HashSet<&VmName> = HashSet::new();
     expected.extend(waiting.iter().filter(|vm| dependencies::is_expected(turn, vm)).map(|vm| &vm.name));
     expected.extend(to_place.iter().zip(&found).filter(|(_, place)| place.is_ok()).map(|(vm, _)| &vm.name));
-    for (vm, place) in to_place.iter().zip(found) {
+    let mut beginning = Vec::new();
+    for (vm, place) in to_place.iter().copied().zip(found) {
         // The two are never on their way at once.
         let is_behind = turn.dependencies.before(vm).iter().any(|other| expected.contains(other));
         match place {
@@ -267,10 +268,14 @@ fn advance(
             Ok(to) => {
                 under_way = true;
                 may_begin -= 1;
-                begin(turn, Some(outage), reason, vm, to);
+                beginning.push((vm, to));
             }
             Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
         }
+    }
+    lint::never_at_once(turn, outage, &mut beginning);
+    for (vm, to) in beginning {
+        begin(turn, Some(outage), reason, vm, to);
     }
     // A migration that is being made or ended counts until its document is seen.
     let unsettled = turn
@@ -409,9 +414,20 @@ fn tried(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing 
     }
 }
 
+/// Targets, as far as they stand the check; one answer for each.
+fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
+    let proposal = proposed(turn, outage, reason, servers);
+    lint::checked(turn, outage, reason, servers, proposal, &|node| allowed(outage, reason, node))
+}
+
 /// Chooses targets: home for those who return; for a drained node its own site first; never a
 /// node that drains. Who was refused by a target before is offered another first.
-fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
+fn proposed(
+    turn: &mut Turn<'_>,
+    outage: &Outage,
+    reason: Reason,
+    servers: &[&Vm],
+) -> impl Iterator<Item = lint::Answer> + use<> {
     let snap = turn.snap;
     let needs = Need::all_crossing(servers, snap);
     let first = preference(snap, outage, reason);
@@ -455,7 +471,7 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
         }
     }
     found.extend(indexes.into_iter().zip(planned));
-    found.into_values().collect()
+    found.into_iter()
 }
 
 /// Where servers of this outage may go at all.

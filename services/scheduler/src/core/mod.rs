@@ -21,6 +21,7 @@ mod growth;
 mod isolation;
 mod lifecycle;
 mod links;
+mod lint;
 mod listening;
 mod marks;
 mod naming;

@@ -18,6 +18,10 @@ macro_rules! with_readiness {
             LastMoveFailed { vm, migration, detail: Said } "outage.last-move-failed" 409 Later
                 en "the last time that server {vm} was to move ({migration}) it did not arrive: {detail}" "try it before the day: watari vm migrate {vm}; what happened is in `watari migration show {migration}`"
                 ja "サーバ {vm} の前回の移行 ({migration}) は失敗しています: {detail}" "停電の前に watari vm migrate {vm} で試してください。経過は `watari migration show {migration}` で確認できます";
+            /// What was planned for it did not stand the check that every plan goes through, and was not done.
+            PlanFlawed { vm, flaw, detail: Said } "outage.plan-flawed" 409 Later
+                en "the plan for server {vm} was found wrong before it was used ({flaw}): {detail}" "it stays where it is and is planned for anew; until then move it with `watari vm migrate {vm}`, and report this fault of Watari with the scheduler's log"
+                ja "サーバ {vm} の退避計画に誤りが見つかったため、使用しませんでした ({flaw}): {detail}" "サーバは現在のノードで動作を続け、計画は作り直されます。急ぐ場合は `watari vm migrate {vm}` で移行し、スケジューラのログを添えて不具合としてご報告ください";
         } } } }
     };
 }
