@@ -54,9 +54,8 @@ mod tests {
         let unknown = Confidence { least_ms: None, most_ms: None, ..known };
         let path = CriticalPath { vms: vec!["db".parse().unwrap(), "web".parse().unwrap()], count: 2 };
         let long = CriticalPath { count: 40, ..path.clone() };
-        let lines = |lang| {
-            [confidence(lang, &known), confidence(lang, &unknown), critical(lang, &path), critical(lang, &long)]
-        };
+        let lines =
+            |lang| [confidence(lang, &known), confidence(lang, &unknown), critical(lang, &path), critical(lang, &long)];
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }
