@@ -15,7 +15,7 @@ use watari_model::{
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
-    forecast::{Forecast, Halting, Move, forecast, time_to_leave},
+    forecast::{Forecast, Halting, Move, forecast, forecast_within, time_to_leave},
     moved_since, never_left,
     report::report,
     still_there, waiting,
@@ -86,7 +86,13 @@ fn there(outage: &Outage, vm: &Vm) -> Option<StillThere> {
 pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OutagePlan> {
     match &outage.scope {
         Scope::Site(site) if outage.state == State::Scheduled => {
-            forecast(snap, rules, site, now).map(|forecast| plan(site.clone(), forecast, now))
+            // What is proposed on battery has the battery's time.
+            let foreseen = if outage.is_proposed() {
+                forecast_within(snap, rules, site, None, now)
+            } else {
+                forecast(snap, rules, site, now)
+            };
+            foreseen.map(|forecast| plan(site.clone(), forecast, now))
         }
         _ => None,
     }

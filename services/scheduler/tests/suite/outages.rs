@@ -45,7 +45,7 @@ async fn invariant_10_a_paused_evacuation_stands_still_and_goes_on_under_another
         cloud.running(name, "myodaiji").await;
     }
     cloud.fleet.copies_take(Duration::from_millis(700));
-    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() };
+    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None };
     let id = cloud.ask(&evacuate).await.unwrap().id;
     until_active(&cloud, "something copies", |active| active.iter().any(travels)).await;
     let pause = PauseOutage { id: id.clone() };
@@ -80,7 +80,7 @@ async fn a_paused_evacuation_that_is_turned_round_is_not_paused_any_more() {
     }
     cloud.fleet.copies_take(Duration::from_millis(700));
     let site = || "myodaiji".parse().unwrap();
-    let id = cloud.ask(&EvacuateSite { request_id: None, site: site() }).await.unwrap().id;
+    let id = cloud.ask(&EvacuateSite { request_id: None, site: site(), propose: None }).await.unwrap().id;
     cloud.ask(&PauseOutage { id: id.clone() }).await.unwrap();
     let back = cloud.ask(&ReturnSite { request_id: None, site: site() }).await.unwrap();
     assert_eq!((back.state, back.paused_at), (State::Returning, None));

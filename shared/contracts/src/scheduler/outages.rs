@@ -15,6 +15,10 @@ pub struct EvacuateSite {
     pub request_id: Option<String>,
     /// Which.
     pub site: SiteName,
+    /// If this is given, nobody leaves: the outage is proposed, for this reason, and waits for an operator to start it. One line of
+    /// at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propose: Option<String>,
 }
 
 /// Bring a site's servers home.
