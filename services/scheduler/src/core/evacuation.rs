@@ -6,6 +6,8 @@
 //! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but
 //! what must not stay half done.
 
+mod guests;
+
 use std::collections::{BTreeMap, HashSet};
 
 use watari_chassis::Entry;
@@ -195,6 +197,7 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         return;
     }
     if let Some(left) = advance(turn, outage, Reason::Return, &servers, None)
+        && !guests::make_way(turn, outage, site, &left)
         && !deadline::is_anybody_rising(turn, outage)
         && control::is_settled(turn, entry, Reason::Return)
     {
@@ -494,7 +497,11 @@ fn preference(snap: &Snapshot, outage: &Outage, reason: Reason) -> impl Fn(&Node
 /// Another target for a migration that waits and whose target is no longer fit.
 pub(crate) fn target(turn: &Turn<'_>, migration: &Migration, need: &Need<'_>) -> Result<NodeName, Refusal> {
     let outage = migration.outage.as_ref().and_then(|id| turn.snap.outages.get(id.as_str()));
-    let candidates = |node: &Node| outage.is_none_or(|entry| allowed(&entry.value, migration.reason, node));
+    let candidates = |node: &Node| match (migration.reason, outage) {
+        // Also a guest's of the site, which makes way.
+        (Reason::Return, Some(_)) => node.site == need.vm.home_site,
+        (reason, outage) => outage.is_none_or(|entry| allowed(&entry.value, reason, node)),
+    };
     placement::choose(&turn.rooms, need, &candidates, std::slice::from_ref(&migration.to))
 }
 
