@@ -193,3 +193,36 @@ async fn a_rehearsal_goes_through_an_outage_there_and_back_and_changes_nothing()
     let fail = vec![FailingNode { node: "nowhere".parse().unwrap(), after_seconds: 1 }];
     assert!(matches!(cloud.ask(&RehearseOutage { fail, ..asked }).await, Err(Refusal::NodeUnknown { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_moves_nobody_until_an_operator_begins_it() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let site = || "myodaiji".parse().unwrap();
+    let wish = |id: &str| EvacuateSite {
+        request_id: Some(id.to_owned()),
+        site: site(),
+        propose: Some("RoomTooHot".to_owned()),
+    };
+    let proposed = cloud.ask(&wish("alert/1/1")).await.unwrap();
+    assert_eq!((proposed.state, proposed.window, proposed.note.as_str()), (State::Scheduled, None, "RoomTooHot"));
+    assert!(proposed.out.is_none() && proposed.begins_at.is_none(), "{proposed:?}");
+    assert_eq!(proposed.plan.as_ref().map(|plan| plan.moves.len()), Some(1), "it says what would come of it");
+    for id in ["alert/1/1", "alert/2/1"] {
+        assert_eq!(cloud.ask(&wish(id)).await.unwrap().id, proposed.id, "{id}: it waits already");
+    }
+    let long = EvacuateSite { propose: Some("x".repeat(201)), ..wish("alert/3/1") };
+    assert_eq!(cloud.ask(&long).await.unwrap_err().code(), "request.out-of-range");
+
+    let cancelled = cloud.ask(&CancelOutage { id: proposed.id.clone() }).await.unwrap();
+    assert_eq!(cancelled.state, State::Cancelled);
+    assert_eq!(cloud.ask(&wish("alert/1/1")).await.unwrap().state, State::Cancelled, "it was answered");
+    let again = cloud.ask(&wish("alert/4/1")).await.unwrap();
+    assert_ne!(again.id, proposed.id);
+    // Who empties the site says yes to what waits.
+    let evacuate = EvacuateSite { request_id: None, site: site(), propose: None };
+    let begun = cloud.ask(&evacuate).await.unwrap();
+    assert_eq!((&begun.id, begun.state), (&again.id, State::Evacuating));
+    assert_eq!(cloud.ask(&wish("alert/5/1")).await.unwrap().id, again.id, "it is under way");
+    until(&cloud, &again.id, |outage| outage.state == State::Evacuated).await;
+}
