@@ -4,9 +4,9 @@
 //!   Alertmanager ──POST /alertmanager──▶ meaning ──▶ watari.v1.site.evacuate, or a line in the log
 //! ```
 //!
-//! Only alerts that the settings list empty a site, or propose that a person does, and only a person brings it home. Each front end takes
-//! the alerts of its own host, leading or not; whoever leads the scheduler is asked, and who cannot be asked
-//! just now is asked again by Alertmanager, which repeats what was not taken.
+//! Only alerts that the settings list empty a site, or propose that a person does, and only a person brings it home. Each
+//! front end takes the alerts of its own host, leading or not; whoever leads the scheduler is asked, and who cannot be
+//! asked just now is asked again by Alertmanager, which repeats what was not taken.
 
 mod meaning;
 
@@ -62,12 +62,14 @@ pub(crate) async fn take(ctx: &Context, address: SocketAddr, rules: Alerts) -> R
 
 /// JSON alone is read, and only where it says that it is: no page in a browser can send that unasked.
 async fn posted(State(desk): State<Arc<Desk>>, Json(webhook): Json<Webhook>) -> StatusCode {
+    let mut status = StatusCode::OK;
     for alert in &webhook.alerts {
         let led_to = match meaning(alert, &desk.rules, clock::now()) {
             Meaning::Nothing => "nothing",
+            // Those beside it are not kept waiting.
             Meaning::TooYoung => {
-                desk.taken.with_label_values(&["again"]).inc();
-                return StatusCode::SERVICE_UNAVAILABLE;
+                status = StatusCode::SERVICE_UNAVAILABLE;
+                "again"
             }
             Meaning::Note { alert, site } => {
                 tracing::warn!(alert, site, "an alert about a site: it is for a person to decide");
@@ -80,7 +82,7 @@ async fn posted(State(desk): State<Arc<Desk>>, Json(webhook): Json<Webhook>) -> 
         };
         desk.taken.with_label_values(&[led_to]).inc();
     }
-    StatusCode::OK
+    status
 }
 
 impl Desk {

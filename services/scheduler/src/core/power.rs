@@ -4,7 +4,8 @@
 //! An outage that began so is named after the moment: it begins once, and one that an operator
 //! called off is not begun again for the same battery. An operator's own outage is left alone. Where the rules want a
 //! person to be asked first it is only proposed, which is an alarm until somebody begins it or calls it off; when the mains
-//! have been back for as long as power flickers it is withdrawn.
+//! have been back for as long as power flickers it is withdrawn. What is under way already was somebody's word, and goes on
+//! as it does elsewhere.
 //!
 //! A pause that is older than the loss of power did not reckon with it: it ends when the site would be
 //! emptied, whoever began the outage, since one that was forgotten would cost every server that is still
