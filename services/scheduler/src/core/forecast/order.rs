@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn the_chain_that_decides_the_end_leads_over_the_link_and_over_those_for_whom_one_waits() {
-        let chain = |movers: &[(u64, &[usize])]| super::chain(&begun(movers, 0));
+        fn chain(movers: &[(u64, &[usize])]) -> Vec<usize> {
+            super::chain(&begun(movers, 0))
+        }
         assert_eq!(chain(&[]), Vec::<usize>::new());
         assert_eq!(chain(&[(9, &[]), (9, &[]), (9, &[])]), [0, 1, 2], "all share the link");
         assert_eq!(chain(&[(9, &[]), (9, &[0]), (50, &[])]), [0, 2, 1]);
