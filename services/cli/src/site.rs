@@ -103,7 +103,7 @@ impl Verb {
         match self {
             Self::List => ctx.out.list(&session.ask(&ListSites {}).await?.sites),
             Self::Evacuate(Evacuate { site, wish, waiting }) => {
-                let view = session.ask(&EvacuateSite { request_id, site: input::name(&site)? }).await?;
+                let view = session.ask(&EvacuateSite { request_id, site: input::name(&site)?, propose: None }).await?;
                 wish.begun(ctx, waiting, wish.apply(ctx, view).await?).await
             }
             Self::Power(Power { site, supply, left }) => {

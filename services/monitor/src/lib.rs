@@ -83,7 +83,7 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     backups::watch(ctx, &settings.backups)?;
     let roll = ups::watch(ctx, &settings)?;
     if let Some(address) = settings.alerts.address().map_err(Error::Settings)? {
-        alerts::take(ctx, address, settings.alerts.evacuate_on.clone()).await?;
+        alerts::take(ctx, address, settings.alerts.clone()).await?;
     }
     let nodes = Mirror::<Node>::open(ctx).await?;
     let told = probes::Told::register(&ctx.metrics)?;

@@ -7,7 +7,10 @@ use watari_chassis::{KeeperKeys, NatsHost, Validate};
 use watari_model::SiteName;
 
 use crate::{
-    core::{CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, ReliefRules, Rules, Trust},
+    core::{
+        CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, ReliefRules, Rules, Trigger,
+        Trust,
+    },
     doing::Bounds,
     outlook::Pace,
 };
@@ -123,6 +126,7 @@ struct PowerSetting {
 #[serde(deny_unknown_fields)]
 struct Outages {
     lead_seconds: u64,
+    when_due: WhenDue,
     at_end: AtEnd,
     outlook_seconds: u64,
     out_of_time: OutOfTime,
@@ -176,7 +180,15 @@ enum OutOfTime {
 #[serde(rename_all = "snake_case")]
 enum OnBattery {
     Tell,
+    Ask,
     Evacuate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WhenDue {
+    Begin,
+    Ask,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -351,7 +363,11 @@ impl Settings {
             return_wait_ms: self.nodes.return_wait_seconds * 1_000,
             leftover_ms: self.migration.leftover_seconds * 1_000,
             power: PowerRules {
-                evacuates: self.power.on_battery == OnBattery::Evacuate,
+                on_battery: match self.power.on_battery {
+                    OnBattery::Tell => Trigger::Tell,
+                    OnBattery::Ask => Trigger::Ask,
+                    OnBattery::Evacuate => Trigger::Act,
+                },
                 battery_ms: self.power.battery_seconds * 1_000,
                 low_ms: self.power.low_battery_seconds * 1_000,
                 returns: self.power.on_mains == OnMains::Return,
@@ -359,6 +375,7 @@ impl Settings {
             },
             calendar: CalendarRules {
                 lead_ms: self.outages.lead_seconds * 1_000,
+                begins: self.outages.when_due == WhenDue::Begin,
                 returns: self.outages.at_end == AtEnd::Return,
             },
             deadline: DeadlineRules {

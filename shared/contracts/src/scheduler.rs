@@ -38,9 +38,9 @@ pub use disks::{DeleteDisk, DiskPage, DiskView, GetDisk, ListDisks};
 pub use keys::{AddKey, DeleteKey, GetKey, KeyPage, KeyView, ListKeys};
 pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPage, MigrationPlace, MigrationView};
 pub use outages::{
-    CancelOutage, ControlMoved, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver, LegName, ListOutages, Moved,
-    MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage, PlanOutage, PlannedMove,
-    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
+    CancelOutage, Confidence, ControlMoved, CriticalPath, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver,
+    LegName, ListOutages, Moved, MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage,
+    PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
 };
 pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{

@@ -8,7 +8,8 @@
 //!   Cancelled ◀── cancel ───────────┘ (servers stay where they are)
 //! ```
 //!
-//! A scheduled outage changes nothing until it begins, by the clock or by an operator.
+//! A scheduled outage changes nothing until it begins, by the clock or by an operator. One without a time is *proposed*: a
+//! battery or an alert has brought it up, where those are to ask first, and it begins by an operator's word alone.
 //! While an outage is evacuating or evacuated its site or node receives nothing (invariant 5).
 //! One that is evacuating or returning may be paused. That is no state of its own, since all else that
 //! follows from the state stays true: it begins nothing more, ends nothing, and goes on when it is
@@ -141,7 +142,7 @@ pub struct Handover {
 pub enum Change {
     /// Its time has come, or an operator does not wait for it.
     BeginAsked,
-    /// Its time is over and it has not begun.
+    /// Its time is over, or what it was proposed for, and it has not begun.
     Lapsed,
     /// The power will be off at another time than was said.
     Rescheduled(Window),
@@ -308,6 +309,19 @@ impl Outage {
     ) -> Self {
         let begun = Self::begun(id, scope, request_id, now);
         Self { state: State::Scheduled, out: None, window: Some(window), note, ..begun }
+    }
+
+    /// One that waits for an operator to begin it, or to call it off.
+    #[must_use]
+    pub fn proposed(id: OutageId, scope: Scope, note: String, request_id: String, now: Timestamp) -> Self {
+        let begun = Self::begun(id, scope, request_id, now);
+        Self { state: State::Scheduled, out: None, note, ..begun }
+    }
+
+    /// Whether it has no time and waits for an operator's word.
+    #[must_use]
+    pub fn is_proposed(&self) -> bool {
+        self.state == State::Scheduled && self.window.is_none()
     }
 
     /// Whether it keeps everything away from a node.
@@ -518,6 +532,24 @@ mod tests {
         }
         assert_eq!(outage.handovers.len(), MOST_HANDOVERS);
         assert!(outage.handovers.iter().all(|kept| kept.ended_at == Some(at(6))), "the oldest goes first");
+    }
+
+    #[test]
+    fn what_is_proposed_begins_or_lapses_and_is_scheduled_once_it_has_a_time() {
+        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
+        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+        let proposed = Outage::proposed(id, scope, "RoomTooHot".to_owned(), "r".to_owned(), at);
+        assert!(proposed.is_proposed() && !proposed.state.drains() && proposed.out.is_none());
+        let after = |change| {
+            let mut outage = proposed.clone();
+            outage.apply(change, at).unwrap();
+            (outage.state, outage.is_proposed(), outage.out.is_some())
+        };
+        assert_eq!(after(Change::BeginAsked), (State::Evacuating, false, true));
+        assert_eq!(after(Change::Lapsed), (State::Cancelled, false, false));
+        assert_eq!(after(Change::CancelAsked), (State::Cancelled, false, false));
+        let window = Window { from: at.plus_millis(1), until: at.plus_millis(2) };
+        assert_eq!(after(Change::Rescheduled(window)), (State::Scheduled, false, false));
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use crate::{
     format,
     out::{Column, Out, joined, or_dash},
     texts::{
-        halts, off,
+        estimate, halts, off,
         words::{self, Word},
     },
 };
@@ -56,6 +56,8 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
     }
     let (moves, failed) = (plan.moves.len(), plan.failed.len());
     parts.push(words::outlook(out.lang, moves, failed, plan.bytes, plan.estimated_ms));
+    parts.extend(plan.confidence.as_ref().filter(|_| moves > 0).map(|known| estimate::confidence(out.lang, known)));
+    parts.extend(plan.critical_path.as_ref().map(|path| estimate::critical(out.lang, path)));
     if !plan.halts.is_empty() {
         parts.push(report::tally(out.lang, &plan.halts));
     }
@@ -130,6 +132,18 @@ mod tests {
         assert!(!shown(&plan).contains("AFTER"), "{}", shown(&plan));
         plan.moves[0].after = vec!["cache".parse().unwrap()];
         assert!(shown(&plan).contains("AFTER") && shown(&plan).contains("cache"), "{}", shown(&plan));
+    }
+
+    #[test]
+    fn how_sure_the_estimate_is_and_what_decides_the_end_is_said_where_it_is_known() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let mut plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let shown = |plan: &OutagePlan| text(Out { format: Format::Table, lang: Lang::En }, plan);
+        let told = shown(&plan);
+        assert!(told.contains("measured for 1 of 2") && told.contains("critical path"), "{told}");
+        (plan.confidence, plan.critical_path) = (None, None);
+        let told = shown(&plan);
+        assert!(!told.contains("measured for") && !told.contains("critical path"), "{told}");
     }
 
     #[test]

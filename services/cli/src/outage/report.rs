@@ -47,6 +47,11 @@ fn report(out: Out, view: &OutageView) -> String {
         }
         return parts.join("\n\n");
     }
+    if is_proposed(view) {
+        parts.push(texts::off::proposed(out.lang, view.id.as_str(), &view.note));
+        parts.extend(view.plan.as_ref().map(|foreseen| plan::text(out, foreseen)));
+        return parts.join("\n\n");
+    }
     if never_began(view) {
         parts.push(Word::CalledOffBefore.text(out.lang).to_owned());
         return parts.join("\n\n");
@@ -131,9 +136,15 @@ fn moved_since(lang: Lang, view: &OutageView) -> Option<String> {
     (!view.moved_since.is_empty()).then(|| since::moved(lang, &servers))
 }
 
-/// Whether it was called off while it was only scheduled.
+/// Whether it was called off while it was only scheduled or proposed.
 fn never_began(view: &OutageView) -> bool {
-    view.state == State::Cancelled && view.window.is_some() && servers(view) == 0 && view.makespan_ms == 0
+    let was_ahead = view.window.is_some() || view.out.is_none();
+    view.state == State::Cancelled && was_ahead && servers(view) == 0 && view.makespan_ms == 0
+}
+
+/// Whether it waits for an operator's word, and for no time.
+fn is_proposed(view: &OutageView) -> bool {
+    view.state == State::Scheduled && view.window.is_none()
 }
 
 /// How many of its servers are where they are to be; none while they are not known yet. At home that is also who was
@@ -232,6 +243,9 @@ pub(super) const fn leg(leg: LegName) -> &'static str {
 
 fn state(view: &OutageView, lang: Lang) -> String {
     let word = &states::shown(lang, view.state.word());
+    if is_proposed(view) {
+        return Word::Proposed.text(lang).to_owned();
+    }
     match (view.paused_at, view.at_risk.len()) {
         (Some(_), _) => words::because(word, Word::Paused.text(lang)),
         (None, 0) if !view.still_there.is_empty() => words::because(word, &since::count(lang, view.still_there.len())),

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod ahead;
 pub mod dark;
 pub mod deleting;
+pub mod estimate;
 pub(crate) mod evidence;
 pub mod faults;
 pub mod fencing;

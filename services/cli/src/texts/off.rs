@@ -34,6 +34,21 @@ pub fn warned_title(lang: Lang) -> &'static str {
     }
 }
 
+/// What an outage waits for that a battery or an alert has brought up.
+#[must_use]
+pub fn proposed(lang: Lang, id: &str, note: &str) -> String {
+    let cause = if note.is_empty() { String::new() } else { format!(" ({note})") };
+    match lang {
+        Lang::En => format!(
+            "It is proposed{cause} and waits for you: begin it with `watari outage start {id}`, \
+             or call it off with `watari outage cancel {id}`."
+        ),
+        Lang::Ja => format!(
+            "退避の開始を確認待ちです{cause}。`watari outage start {id}` で開始するか、`watari outage cancel {id}` で取り消してください。"
+        ),
+    }
+}
+
 /// When all would have left, beside when the power goes.
 #[must_use]
 pub fn ready_at(lang: Lang, ready: &str, power_off: &str) -> String {
@@ -49,7 +64,15 @@ mod tests {
 
     #[test]
     fn every_line_about_a_plan_is_in_both_languages() {
-        let lines = |lang| [warned_title(lang).to_owned(), ready_at(lang, "1", "2"), waiting(lang, &["a"])];
+        let lines = |lang| {
+            [
+                warned_title(lang).to_owned(),
+                ready_at(lang, "1", "2"),
+                waiting(lang, &["a"]),
+                proposed(lang, "myodaiji-1", ""),
+                proposed(lang, "myodaiji-1", "RoomTooHot"),
+            ]
+        };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }

@@ -214,6 +214,7 @@ words! {
     FoundUnplaced "had no node" "未配置";
     Paused "paused" "一時停止中";
     EventScheduled "scheduled" "登録";
+    Proposed "proposed" "開始待ち";
     EventMoved "moved" "日時変更";
     EventCancelled "called off" "取消";
     EventUnchanged "unchanged" "変更なし";

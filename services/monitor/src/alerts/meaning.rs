@@ -6,6 +6,8 @@ use serde::Deserialize;
 use watari_contracts::scheduler::EvacuateSite;
 use watari_model::{SiteName, Timestamp};
 
+use crate::settings::alerts::Alerts;
+
 /// The label that names the site. Alerts without it are not about one.
 const SITE: &str = "watari_site";
 /// The label that names the alert.
@@ -32,8 +34,10 @@ pub(super) struct Alert {
 /// What an alert means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// The site is to be emptied.
+    /// The site is to be emptied, at once or by a person's word.
     Evacuate(EvacuateSite),
+    /// It would be, but may be over in a moment.
+    TooYoung,
     /// Something is the matter at a site; a person decides.
     Note { alert: String, site: String },
     /// Nothing: it is about no site, or over.
@@ -41,7 +45,7 @@ pub(super) enum Meaning {
 }
 
 /// Understands an alert. One that is told again, as Alertmanager does, asks for the same once more.
-pub(super) fn meaning(alert: &Alert, evacuate_on: &[String]) -> Meaning {
+pub(super) fn meaning(alert: &Alert, rules: &Alerts, now: Timestamp) -> Meaning {
     let label = |name: &str| alert.labels.get(name).cloned().unwrap_or_default();
     let (site, name) = (label(SITE), label(NAME));
     if alert.status != "firing" || site.is_empty() {
@@ -51,9 +55,13 @@ pub(super) fn meaning(alert: &Alert, evacuate_on: &[String]) -> Meaning {
     let sound = (1..=LONGEST_FINGERPRINT).contains(&fingerprint.len())
         && fingerprint.chars().all(|c| c.is_ascii_alphanumeric());
     match site.parse::<SiteName>() {
-        Ok(site) if sound && evacuate_on.contains(&name) => {
-            let request_id = format!("alert/{fingerprint}/{}", alert.starts_at.0.unix_timestamp());
-            Meaning::Evacuate(EvacuateSite { request_id: Some(request_id), site })
+        Ok(site) if sound && (rules.evacuate_on.contains(&name) || rules.propose_on.contains(&name)) => {
+            if now.millis_since(alert.starts_at) < rules.firing_seconds.saturating_mul(1_000) {
+                return Meaning::TooYoung;
+            }
+            let request_id = Some(format!("alert/{fingerprint}/{}", alert.starts_at.0.unix_timestamp()));
+            let propose = rules.propose_on.contains(&name).then(|| shown(&name));
+            Meaning::Evacuate(EvacuateSite { request_id, site, propose })
         }
         _ => Meaning::Note { alert: shown(&name), site: shown(&site) },
     }
@@ -86,13 +94,27 @@ mod tests {
     }
 
     fn means(alert: &Alert) -> Meaning {
-        meaning(alert, &["RoomTooHot".to_owned(), "WaterInRoom".to_owned()])
+        let evacuate_on = vec!["RoomTooHot".to_owned(), "WaterInRoom".to_owned()];
+        meaning(alert, &Alerts { evacuate_on, ..Alerts::default() }, alert.starts_at)
+    }
+
+    #[test]
+    fn one_that_asks_first_proposes_and_one_that_is_young_is_to_be_sent_again() {
+        let asks = Alerts { propose_on: vec!["RoomTooHot".to_owned()], firing_seconds: 60, ..Alerts::default() };
+        let after = |seconds: u64| meaning(&posted(), &asks, posted().starts_at.plus_millis(seconds * 1_000));
+        assert_eq!(after(59), Meaning::TooYoung);
+        let Meaning::Evacuate(request) = after(60) else { panic!("{:?}", after(60)) };
+        assert_eq!(request.propose.as_deref(), Some("RoomTooHot"));
+        assert_eq!(request.request_id.as_deref(), Some("alert/c4f5a4a8bd7b6e21/1785553200"));
+        let mut warm = posted();
+        warm.labels.insert("alertname".to_owned(), "RoomWarm".to_owned());
+        assert!(matches!(meaning(&warm, &asks, warm.starts_at), Meaning::Note { .. }), "a note is not waited for");
     }
 
     #[test]
     fn an_alert_that_is_listed_empties_its_site_and_is_the_same_when_it_is_told_again() {
         let request_id = Some("alert/c4f5a4a8bd7b6e21/1785553200".to_owned());
-        let wanted = Meaning::Evacuate(EvacuateSite { request_id, site: "myodaiji".parse().unwrap() });
+        let wanted = Meaning::Evacuate(EvacuateSite { request_id, site: "myodaiji".parse().unwrap(), propose: None });
         assert_eq!((means(&posted()), means(&posted())), (wanted.clone(), wanted.clone()));
         let mut later = posted();
         later.starts_at = later.starts_at.plus_millis(60_000);

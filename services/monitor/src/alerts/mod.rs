@@ -4,9 +4,9 @@
 //!   Alertmanager ──POST /alertmanager──▶ meaning ──▶ watari.v1.site.evacuate, or a line in the log
 //! ```
 //!
-//! Only alerts that the settings list empty a site, and only a person brings it home. Each front end takes
-//! the alerts of its own host, leading or not; whoever leads the scheduler is asked, and who cannot be asked
-//! just now is asked again by Alertmanager, which repeats what was not taken.
+//! Only alerts that the settings list empty a site, or propose that a person does, and only a person brings it home. Each
+//! front end takes the alerts of its own host, leading or not; whoever leads the scheduler is asked, and who cannot be
+//! asked just now is asked again by Alertmanager, which repeats what was not taken.
 
 mod meaning;
 
@@ -20,10 +20,10 @@ use axum::{
 };
 use prometheus::{IntCounterVec, Opts};
 use tokio::net::TcpListener;
-use watari_chassis::{Context, prometheus};
+use watari_chassis::{Context, clock, prometheus};
 use watari_contracts::scheduler::EvacuateSite;
 
-use crate::Error;
+use crate::{Error, settings::alerts::Alerts};
 use meaning::{Meaning, Webhook, meaning};
 
 /// Alerts taken, by what they led to.
@@ -33,7 +33,7 @@ const MOST_BYTES: usize = 1 << 20;
 
 struct Desk {
     ctx: Context,
-    evacuate_on: Vec<String>,
+    rules: Alerts,
     taken: IntCounterVec,
 }
 
@@ -41,13 +41,13 @@ struct Desk {
 ///
 /// # Errors
 /// If the address cannot be had, or two metrics have one name.
-pub(crate) async fn take(ctx: &Context, address: SocketAddr, evacuate_on: Vec<String>) -> Result<(), Error> {
+pub(crate) async fn take(ctx: &Context, address: SocketAddr, rules: Alerts) -> Result<(), Error> {
     let taken = IntCounterVec::new(Opts::new(ALERTS, "Alerts taken, by what they led to."), &["led_to"])?;
     ctx.metrics.register(Box::new(taken.clone()))?;
     let fault = |source: io::Error| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(fault)?;
     tracing::info!(%address, "taking alerts");
-    let desk = Arc::new(Desk { ctx: ctx.clone(), evacuate_on, taken });
+    let desk = Arc::new(Desk { ctx: ctx.clone(), rules, taken });
     let routes =
         Router::new().route("/alertmanager", post(posted)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(desk);
     let shutdown = ctx.shutdown.clone();
@@ -62,9 +62,15 @@ pub(crate) async fn take(ctx: &Context, address: SocketAddr, evacuate_on: Vec<St
 
 /// JSON alone is read, and only where it says that it is: no page in a browser can send that unasked.
 async fn posted(State(desk): State<Arc<Desk>>, Json(webhook): Json<Webhook>) -> StatusCode {
+    let mut status = StatusCode::OK;
     for alert in &webhook.alerts {
-        let led_to = match meaning(alert, &desk.evacuate_on) {
+        let led_to = match meaning(alert, &desk.rules, clock::now()) {
             Meaning::Nothing => "nothing",
+            // Those beside it are not kept waiting.
+            Meaning::TooYoung => {
+                status = StatusCode::SERVICE_UNAVAILABLE;
+                "again"
+            }
             Meaning::Note { alert, site } => {
                 tracing::warn!(alert, site, "an alert about a site: it is for a person to decide");
                 "note"
@@ -76,7 +82,7 @@ async fn posted(State(desk): State<Arc<Desk>>, Json(webhook): Json<Webhook>) -> 
         };
         desk.taken.with_label_values(&[led_to]).inc();
     }
-    StatusCode::OK
+    status
 }
 
 impl Desk {
@@ -84,6 +90,10 @@ impl Desk {
     async fn evacuate(&self, request: &EvacuateSite) -> Result<&'static str, StatusCode> {
         let (site, id) = (&request.site, request.request_id.as_deref().unwrap_or_default());
         match self.ctx.bus.request(request).await {
+            Ok(outage) if request.propose.is_some() => {
+                tracing::warn!(%site, id, outage = %outage.id, "an alert asks for a site to be emptied: a person decides");
+                Ok("proposal")
+            }
             Ok(outage) => {
                 tracing::warn!(%site, id, outage = %outage.id, "an alert empties a site");
                 Ok("evacuation")

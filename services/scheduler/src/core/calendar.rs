@@ -61,6 +61,11 @@ fn begin_in_time(turn: &mut Turn<'_>, entry: &Entry<Outage>, window: Window) {
             let text = format!("outage {} is due, but {} is {} there already", outage.id, other.id, other.state.word());
             turn.alarm(format!("alarm/outage/{}", outage.id), text);
         }
+        None if !turn.rules.calendar.begins => {
+            let id = &outage.id;
+            let text = format!("outage {id} is due and waits to be begun: `watari outage start {id}`");
+            turn.alarm(format!("alarm/outage/{id}"), text);
+        }
         None if turn.rooms.have_refuge(&outage.scope) => turn.change_outage(entry, Change::BeginAsked),
         // Begun now it would be over at once, with everybody left.
         None => {

@@ -6,6 +6,8 @@
 //! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but
 //! what must not stay half done.
 
+mod guests;
+
 use std::collections::{BTreeMap, HashSet};
 
 use watari_chassis::Entry;
@@ -18,7 +20,7 @@ use watari_model::{
 };
 
 use super::{
-    Action, Rules, Snapshot, ahead, control, dark, deadline, dependencies, naming, placement,
+    Action, Rules, Snapshot, ahead, control, dark, deadline, dependencies, lint, naming, placement,
     placement::Need,
     turn::{Turn, pause_ms},
 };
@@ -200,6 +202,7 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
         return;
     }
     if let Some(left) = advance(turn, outage, Reason::Return, &servers, None)
+        && !guests::make_way(turn, outage, site, &left)
         && !deadline::is_anybody_rising(turn, outage)
         && control::is_settled(turn, entry, Reason::Return)
     {
@@ -264,7 +267,8 @@ fn advance(
     let mut expected: HashSet<&VmName> = HashSet::new();
     expected.extend(waiting.iter().filter(|vm| dependencies::is_expected(turn, vm)).map(|vm| &vm.name));
     expected.extend(to_place.iter().zip(&found).filter(|(_, place)| place.is_ok()).map(|(vm, _)| &vm.name));
-    for (vm, place) in to_place.iter().zip(found) {
+    let mut beginning = Vec::new();
+    for (vm, place) in to_place.iter().copied().zip(found) {
         // The two are never on their way at once.
         let is_behind = turn.dependencies.before(vm).iter().any(|other| expected.contains(other));
         match place {
@@ -272,10 +276,14 @@ fn advance(
             Ok(to) => {
                 under_way = true;
                 may_begin -= 1;
-                begin(turn, Some(outage), reason, vm, to);
+                beginning.push((vm, to));
             }
             Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),
         }
+    }
+    lint::never_at_once(turn, outage, &mut beginning);
+    for (vm, to) in beginning {
+        begin(turn, Some(outage), reason, vm, to);
     }
     // A migration that is being made or ended counts until its document is seen.
     let unsettled = turn
@@ -414,9 +422,20 @@ fn tried(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standing 
     }
 }
 
+/// Targets, as far as they stand the check; one answer for each.
+fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
+    let proposal = proposed(turn, outage, reason, servers);
+    lint::checked(turn, outage, reason, servers, proposal, &|node| allowed(outage, reason, node))
+}
+
 /// Chooses targets: home for those who return; for a drained node its own site first; never a
 /// node that drains. Who was refused by a target before is offered another first.
-fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm]) -> Vec<Result<NodeName, Refusal>> {
+fn proposed(
+    turn: &mut Turn<'_>,
+    outage: &Outage,
+    reason: Reason,
+    servers: &[&Vm],
+) -> impl Iterator<Item = lint::Answer> + use<> {
     let snap = turn.snap;
     let needs = Need::all_crossing(servers, snap);
     let first = preference(snap, outage, reason);
@@ -460,7 +479,7 @@ fn places(turn: &mut Turn<'_>, outage: &Outage, reason: Reason, servers: &[&Vm])
         }
     }
     found.extend(indexes.into_iter().zip(planned));
-    found.into_values().collect()
+    found.into_iter()
 }
 
 /// Where servers of this outage may go at all.
@@ -483,7 +502,11 @@ fn preference(snap: &Snapshot, outage: &Outage, reason: Reason) -> impl Fn(&Node
 /// Another target for a migration that waits and whose target is no longer fit.
 pub(crate) fn target(turn: &Turn<'_>, migration: &Migration, need: &Need<'_>) -> Result<NodeName, Refusal> {
     let outage = migration.outage.as_ref().and_then(|id| turn.snap.outages.get(id.as_str()));
-    let candidates = |node: &Node| outage.is_none_or(|entry| allowed(&entry.value, migration.reason, node));
+    let candidates = |node: &Node| match (migration.reason, outage) {
+        // Also a guest's of the site, which makes way.
+        (Reason::Return, Some(_)) => node.site == need.vm.home_site,
+        (reason, outage) => outage.is_none_or(|entry| allowed(&entry.value, reason, node)),
+    };
     placement::choose(&turn.rooms, need, &candidates, std::slice::from_ref(&migration.to))
 }
 

@@ -25,7 +25,7 @@ use watari_model::{
 use super::{
     Rules, Snapshot, ahead, deadline, evacuation,
     evacuation::Foreseen,
-    naming,
+    lint, naming,
     placement::Supply,
     speed,
     speed::{Speed, Sums, Trip},
@@ -34,6 +34,9 @@ use super::{
     weight::Own,
 };
 use order::Mover;
+
+/// So many migrations are a group, of which it is seen how far they differ from others.
+const GROUP: usize = 5;
 
 /// The outlook.
 #[derive(Debug)]
@@ -52,6 +55,32 @@ pub struct Forecast {
     pub time_ms: Option<u64>,
     /// How fast the last migrations between sites were, or disks that were sent ahead; none if there were none.
     pub(crate) speed: Option<Speed>,
+    /// The time that it would take if all went as slowly, and as fast, as some of those did; none if they were few.
+    pub(crate) span_ms: Option<(u64, u64)>,
+    /// What decides when the last has arrived.
+    pub(crate) path: Path,
+}
+
+/// A chain of moves, of which each makes way for the next: over the link, or since that depends on it.
+#[derive(Debug, Default)]
+pub struct Path {
+    /// The last of them, at most [`MOST_ON_PATH`], in the order in which they begin.
+    pub vms: Vec<VmName>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// So many servers of a critical path are named: where all share the link it has everybody.
+pub const MOST_ON_PATH: usize = 16;
+
+impl Path {
+    /// Of names in the order in which they begin.
+    fn of<'v>(names: impl DoubleEndedIterator<Item = &'v VmName> + ExactSizeIterator) -> Self {
+        let count = names.len();
+        let mut vms: Vec<VmName> = names.rev().take(MOST_ON_PATH).cloned().collect();
+        vms.reverse();
+        Self { vms, count }
+    }
 }
 
 fn count(servers: usize) -> u64 {
@@ -148,6 +177,7 @@ fn look_ahead(
     let moves = by_turns(&turn, &outage, time.is_some(), foreseen.moves);
     let travel: HashSet<&VmName> =
         moves.iter().map(|(vm, _)| *vm).chain(foreseen.waiting.iter().copied()).map(|vm| &vm.name).collect();
+    let some_depend = moves.iter().any(|(vm, _)| !vm.spec.after.is_empty());
     let mut fetched: HashSet<(&NodeName, &str)> = HashSet::new();
     // Few ever failed, and all that are remembered of each server are not gone through for it.
     let failed = snap.migrations.values().map(|entry| &entry.value).filter(|m| m.state == Moved::Failed);
@@ -169,16 +199,22 @@ fn look_ahead(
         Some(Move { vm: vm.name.clone(), from, to, bytes, base_bytes, measured, warnings, after })
     });
     let (moves, speed) = (moves.collect(), speed(&snap));
-    let moves = as_they_begin(&turn, &foreseen.waiting, moves, speed);
+    let (mut moves, path) = as_they_begin(&turn, &foreseen.waiting, moves, speed);
+    if some_depend {
+        foreseen.left.extend(too_early(&snap, &mut moves));
+    }
+    let bytes: u64 = moves.iter().map(|m| m.bytes).sum();
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
-        moves,
         starting,
         waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
+        span_ms: speed.and_then(|speed| span(&snap, speed, count(moves.len()), bytes)),
         speed,
+        path,
+        moves,
     })
 }
 
@@ -193,6 +229,15 @@ fn name_refuge(turn: &Turn<'_>, outage: &Outage, site: &SiteName, left: &mut [Le
     for one in left.iter_mut().filter(|one| matches!(one.fault, Refusal::NoRoom { .. })) {
         one.fault = Refusal::NoRefuge { site: site.to_string() };
     }
+}
+
+/// Takes out whoever would begin before one on which it depends; that is a fault of the planner's.
+fn too_early(snap: &Snapshot, moves: &mut Vec<Move>) -> Vec<Left> {
+    let servers: Vec<&Vm> =
+        moves.iter().filter_map(|m| snap.vms.get(m.vm.as_str())).map(|entry| &entry.value).collect();
+    let flaws = lint::too_early(snap, &servers);
+    moves.retain(|m| flaws.iter().all(|(vm, _)| vm.name != m.vm));
+    flaws.into_iter().map(|(vm, flaw)| Left { vm: vm.name.clone(), fault: flaw.refusal(vm) }).collect()
 }
 
 /// In the order of their turns: as migrations wait in their queue, or, where time is short, as they are chosen for it.
@@ -212,17 +257,25 @@ fn by_turns<'s>(
     moves
 }
 
-/// In the order in which they would begin, behind those that are on their way.
-fn as_they_begin(turn: &Turn<'_>, waiting: &[&Vm], moves: Vec<Move>, speed: Option<Speed>) -> Vec<Move> {
+/// In the order in which they would begin, behind those that are on their way; and what decides when the last arrives.
+fn as_they_begin(turn: &Turn<'_>, waiting: &[&Vm], moves: Vec<Move>, speed: Option<Speed>) -> (Vec<Move>, Path) {
+    let names: Vec<&VmName> = waiting.iter().map(|vm| &vm.name).chain(moves.iter().map(|m| &m.vm)).collect();
     if moves.iter().all(|m| m.after.is_empty()) {
-        return moves;
+        // Nobody waits for anything but the link, which passes from one to the next.
+        let path = Path::of(names.iter().rev().step_by(turn.rules.in_flight.max(1)).rev().copied());
+        return (moves, path);
     }
     // Where nothing is known of the link, what is larger takes longer, and nobody makes room before its end.
     let overlap_ms = speed.map_or(0, |_| turn.rules.overlap_ms);
     let order = order::beginnings(&movers(turn, waiting, &moves, speed), &Rules { overlap_ms, ..turn.rules.clone() });
+    let chain: Vec<&VmName> = order::chain(&order).into_iter().filter_map(|place| names.get(place).copied()).collect();
+    let path = Path::of(chain.into_iter());
     let mut moves: Vec<Option<Move>> = moves.into_iter().map(Some).collect();
-    let places = order.into_iter().filter_map(|place| place.checked_sub(waiting.len()));
-    places.filter_map(|place| moves.get_mut(place)?.take()).collect()
+    let places = order.iter().filter_map(|one| one.place.checked_sub(waiting.len()));
+    let mut ordered: Vec<Move> = places.filter_map(|place| moves.get_mut(place)?.take()).collect();
+    // Nobody is lost who never came to begin: the check finds out what is the matter with it.
+    ordered.extend(moves.into_iter().flatten());
+    (ordered, path)
 }
 
 /// Those that are on their way, and those that would be.
@@ -347,6 +400,17 @@ pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
     weight::last(turn, vm).map(|last| weight::carried(&last))
 }
 
+/// The least and the most time that so many moves of so many bytes would take, by groups of the last migrations between
+/// sites taken each by itself: how fast a link is changes from day to day more than it does among neighbours.
+fn span(snap: &Snapshot, speed: Speed, moves: u64, bytes: u64) -> Option<(u64, u64)> {
+    let last = last_crossings(snap);
+    let groups = last.chunks_exact(GROUP).filter_map(|group| Speed::of(&sums(snap, group)));
+    let took: Vec<u64> = groups.map(|speed| speed.takes_ms(moves, bytes)).collect();
+    let all = speed.takes_ms(moves, bytes);
+    let (least, most) = (took.iter().min()?, took.iter().max()?);
+    (took.len() > 1).then(|| ((*least).min(all), (*most).max(all)))
+}
+
 /// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead.
 fn speed(snap: &Snapshot) -> Option<Speed> {
     Speed::of(&crossings(snap)).or_else(|| Speed::new(carried(snap)?, 1_000, 0))
@@ -368,9 +432,17 @@ pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
 
 /// What the last migrations between sites took together.
 pub(crate) fn crossings(snap: &Snapshot) -> Sums {
+    sums(snap, &last_crossings(snap))
+}
+
+/// The last migrations between sites, the newest first.
+fn last_crossings(snap: &Snapshot) -> Vec<&Migration> {
     let crossed = |m: &&Migration| snap.site_of(&m.from) != snap.site_of(&m.to);
-    let last = speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed));
-    Sums::of(last.into_iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?))))
+    speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed))
+}
+
+fn sums(snap: &Snapshot, migrations: &[&Migration]) -> Sums {
+    Sums::of(migrations.iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?))))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod growth;
 mod isolation;
 mod lifecycle;
 mod links;
+mod lint;
 mod listening;
 mod marks;
 mod naming;
@@ -53,7 +54,8 @@ pub(crate) use progress::waiting;
 pub use progress::{Progress, Readiness, Traffic, UNDER_WAY, progress, readiness, traffic};
 pub use readiness::{Outlook, outlooks};
 pub use rules::{
-    Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, ReliefRules, Rules, Trust,
+    Amount, CalendarRules, DarkRules, DeadlineRules, Overcommit, PowerRules, PreseedRules, ReliefRules, Rules, Trigger,
+    Trust,
 };
 pub use snapshot::{Answer, Both, Heard, Load, Off, Outcome, Restarts, Sight, Snapshot, known};
 

@@ -2,7 +2,10 @@
 //! as the rules say so, and no sooner, since power flickers.
 //!
 //! An outage that began so is named after the moment: it begins once, and one that an operator
-//! called off is not begun again for the same battery. An operator's own outage is left alone.
+//! called off is not begun again for the same battery. An operator's own outage is left alone. Where the rules want a
+//! person to be asked first it is only proposed, which is an alarm until somebody begins it or calls it off; when the mains
+//! have been back for as long as power flickers it is withdrawn. What is under way already was somebody's word, and goes on
+//! as it does elsewhere.
 //!
 //! A pause that is older than the loss of power did not reckon with it: it ends when the site would be
 //! emptied, whoever began the outage, since one that was forgotten would cost every server that is still
@@ -16,7 +19,7 @@ use watari_model::{
     vm,
 };
 
-use super::{Action, Snapshot, naming, turn::Turn};
+use super::{Action, Snapshot, Trigger, naming, turn::Turn};
 
 /// How the names of requests begin that are nobody's but ours.
 const PREFIX: &str = "power/";
@@ -26,8 +29,10 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
     for entry in turn.snap.sites.values() {
         let site = &entry.value;
         match site.power {
-            Some(power) if power.supply == Supply::Battery && turn.rules.power.evacuates => leave(turn, site, power),
-            Some(power) if power.supply == Supply::Mains && turn.rules.power.returns => come_home(turn, site, power),
+            Some(power) if power.supply == Supply::Battery && turn.rules.power.on_battery != Trigger::Tell => {
+                leave(turn, site, power);
+            }
+            Some(power) if power.supply == Supply::Mains => come_home(turn, site, power),
             _ => {}
         }
     }
@@ -57,9 +62,11 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     };
     let alive = |vm: &vm::Vm| matches!(vm.state, vm::State::Running | vm::State::Starting | vm::State::Migrating);
     let busy = turn.snap.vms.values().any(|entry| alive(&entry.value) && entry.value.node().is_some_and(dark));
-    let begun_before = outages_of(turn.snap, site).any(|entry| entry.value.request_id == request_id);
-    if !busy || begun_before {
+    if !busy {
         return;
+    }
+    if let Some(known) = outages_of(turn.snap, site).find(|entry| entry.value.request_id == request_id) {
+        return remind(turn, site, &known.value);
     }
     if !turn.rooms.have_refuge(&scope) {
         let text = format!("site {} is on battery, and no other site may receive its servers", site.name);
@@ -67,7 +74,22 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     }
     let known = outages_of(turn.snap, site).map(|entry| entry.value.id.as_str());
     let Some(id) = naming::next_outage(site.name.as_str(), known) else { return };
-    turn.push(Action::NewOutage(Box::new(Outage::begun(id, scope, request_id, turn.now))));
+    let outage = match turn.rules.power.on_battery {
+        Trigger::Act => Outage::begun(id, scope, request_id, turn.now),
+        Trigger::Tell | Trigger::Ask => Outage::proposed(id, scope, String::new(), request_id, turn.now),
+    };
+    turn.push(Action::NewOutage(Box::new(outage)));
+}
+
+/// One that is proposed for this battery waits for a word; what was called off, or is over, was answered.
+fn remind(turn: &mut Turn<'_>, site: &Site, outage: &Outage) {
+    if !outage.is_proposed() {
+        return;
+    }
+    let id = &outage.id;
+    let text =
+        format!("site {} is on battery, and outage {id} waits to be begun: `watari outage start {id}`", site.name);
+    turn.alarm(format!("alarm/power/{}", site.name), text);
 }
 
 /// What is open at a site that is to be emptied.
@@ -93,6 +115,10 @@ fn come_home(turn: &mut Turn<'_>, site: &Site, power: Power) {
     if turn.now.millis_since(power.since) < turn.rules.power.mains_ms {
         return;
     }
+    withdraw(turn, site);
+    if !turn.rules.power.returns {
+        return;
+    }
     let away = |outage: &Outage| {
         outage.request_id.starts_with(PREFIX)
             && outage.paused_at.is_none()
@@ -102,6 +128,16 @@ fn come_home(turn: &mut Turn<'_>, site: &Site, power: Power) {
         && turn.settled::<Outage>(entry.value.id.as_str())
     {
         turn.change_outage(entry, Change::ReturnAsked);
+    }
+}
+
+/// What was proposed because of the battery needs no answer any more.
+fn withdraw(turn: &mut Turn<'_>, site: &Site) {
+    let is_open = |outage: &Outage| outage.is_proposed() && outage.request_id.starts_with(PREFIX);
+    for entry in outages_of(turn.snap, site).filter(|entry| is_open(&entry.value)) {
+        if turn.settled::<Outage>(entry.value.id.as_str()) {
+            turn.change_outage(entry, Change::Lapsed);
+        }
     }
 }
 

@@ -122,7 +122,8 @@ pub(crate) fn cannot_leave(
 ) -> Option<Refusal> {
     let home = Scope::Site(vm.home_site.clone());
     let scheduled = snap.outages.values().map(|entry| &entry.value);
-    let scheduled = scheduled.filter(|outage| outage.scope == home && outage.state == State::Scheduled);
+    let scheduled =
+        scheduled.filter(|outage| outage.scope == home && outage.state == State::Scheduled && !outage.is_proposed());
     let outage = scheduled.min_by_key(|outage| outage.window.map(|window| window.from))?;
     let why = if vm.spec.evacuate == Evacuate::Stay {
         Refusal::PolicyStays { vm: vm.name.to_string() }

@@ -52,11 +52,22 @@ pub struct Overcommit {
     pub disk: f64,
 }
 
+/// What is done when something says that a site should be emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// It is shown.
+    Tell,
+    /// An outage is proposed, which an operator begins.
+    Ask,
+    /// An outage begins.
+    Act,
+}
+
 /// What is done when a site's power changes. Times in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerRules {
     /// Whether a site on battery is emptied.
-    pub evacuates: bool,
+    pub on_battery: Trigger,
     /// For how long it must have been on battery.
     pub battery_ms: u64,
     /// A battery that lasts no longer than this is not waited for.
@@ -69,7 +80,7 @@ pub struct PowerRules {
 
 impl Default for PowerRules {
     fn default() -> Self {
-        Self { evacuates: false, battery_ms: 60_000, low_ms: 300_000, returns: false, mains_ms: 300_000 }
+        Self { on_battery: Trigger::Tell, battery_ms: 60_000, low_ms: 300_000, returns: false, mains_ms: 300_000 }
     }
 }
 
@@ -78,13 +89,15 @@ impl Default for PowerRules {
 pub struct CalendarRules {
     /// How long before the power goes an outage begins at the latest, in milliseconds.
     pub lead_ms: u64,
+    /// Whether one that is due begins; else an operator is told that it is.
+    pub begins: bool,
     /// Whether what left comes home at the end.
     pub returns: bool,
 }
 
 impl Default for CalendarRules {
     fn default() -> Self {
-        Self { lead_ms: 3_600_000, returns: true }
+        Self { lead_ms: 3_600_000, begins: true, returns: true }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) const MIGRATION_SECONDS: &str = "watari_scheduler_migration_duration_
 /// How long deciding takes.
 pub const DECIDE_SECONDS: &str = "watari_scheduler_decide_seconds";
 
-/// Outages by how they stand: scheduled, under way, paused.
+/// Outages by how they stand: proposed, scheduled, under way, paused.
 pub const OUTAGES: &str = "watari_scheduler_outages";
 /// Of the next scheduled outage of a site: its servers, by what would become of them now: `leaves`, `stays`,
 /// `by-policy` (it stays because somebody wants it so), `off`.
@@ -170,7 +170,8 @@ impl Metrics {
             i64::try_from(counted).unwrap_or(i64::MAX)
         };
         let show = |standing, count| self.outages.with_label_values(&[standing]).set(count);
-        show("scheduled", count(|outage| outage.state == Standing::Scheduled));
+        show("proposed", count(Outage::is_proposed));
+        show("scheduled", count(|outage| outage.state == Standing::Scheduled && !outage.is_proposed()));
         show("under-way", count(|outage| outage.state.is_under_way() && outage.paused_at.is_none()));
         show("paused", count(|outage| outage.paused_at.is_some()));
     }
@@ -293,12 +294,17 @@ mod tests {
             let entry = Entry { value, revision: 1, created: now };
             Arc::make_mut(&mut snap.outages).insert(id.to_owned(), Arc::new(entry));
         }
+        let (id, scope) = ("yamate-1".parse().unwrap(), Scope::Site("yamate".parse().unwrap()));
+        let value = Outage::proposed(id, scope, String::new(), String::new(), now);
+        Arc::make_mut(&mut snap.outages)
+            .insert("yamate-1".to_owned(), Arc::new(Entry { value, revision: 1, created: now }));
         metrics.count_outages(&snap);
         metrics.outlooks(&outlooks(&snap, &Rules::default(), now));
         let text = shown();
         for line in [
             "watari_scheduler_outages{standing=\"scheduled\"} 2",
             "watari_scheduler_outages{standing=\"paused\"} 0",
+            "watari_scheduler_outages{standing=\"proposed\"} 1",
             "watari_scheduler_outage_servers{fate=\"stays\",site=\"myodaiji\"} 0",
             "watari_scheduler_outage_begins_timestamp_seconds{site=\"myodaiji\"} 104400",
             "watari_scheduler_outage_power_off_timestamp_seconds{site=\"myodaiji\"} 108000",

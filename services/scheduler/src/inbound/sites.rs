@@ -11,7 +11,7 @@ use watari_model::{
     vm,
 };
 
-use super::{Desk, TRIES, check_request_id, find, newest, out_of_range, unwritten};
+use super::{Desk, TRIES, check_request_id, find, newest, out_of_range, outages::check_note, unwritten};
 use crate::{
     core::{Rooms, Snapshot, next_outage},
     views,
@@ -53,12 +53,16 @@ impl Desk {
 
     pub(super) async fn evacuate_site(self, request: EvacuateSite) -> Result<OutageView, Refusal> {
         check_request_id(request.request_id.as_deref())?;
+        check_note(request.propose.as_deref().unwrap_or_default())?;
         self.check_site(&request.site).await?;
         let scope = Scope::Site(request.site.clone());
         let _turn = self.turns.take(&format!("outage {}", request.site)).await;
         let snap = self.executor.view();
         if let Some(known) = asked_before(&snap, request.request_id.as_deref(), &scope)? {
             return Ok(self.show_outage(known));
+        }
+        if let Some(note) = request.propose {
+            return self.propose(&snap, &request.site, note, request.request_id).await;
         }
         if let Some(open) = open(&snap, &scope) {
             return self.empty_again(&snap, open.id.clone(), &scope).await;
@@ -67,7 +71,35 @@ impl Desk {
         if busy {
             self.check_refuge(&snap, &request.site)?;
         }
+        if let Some(waiting) = proposed(&snap, &scope) {
+            let begin = |outage: &mut Outage| {
+                if outage.is_proposed() { apply(outage, Change::BeginAsked) } else { Ok(()) }
+            };
+            return self.amend_outage(&waiting.id, begin).await;
+        }
         self.begin(&snap, request.site.as_str(), scope, request.request_id, |_| Ok(())).await
+    }
+
+    /// Makes an outage that waits for an operator; what is open there, or waits already, is what was asked for.
+    async fn propose(
+        &self,
+        snap: &Snapshot,
+        site: &SiteName,
+        note: String,
+        request_id: Option<String>,
+    ) -> Result<OutageView, Refusal> {
+        let scope = Scope::Site(site.clone());
+        if let Some(known) = open(snap, &scope).or_else(|| proposed(snap, &scope)) {
+            return Ok(self.show_outage(known));
+        }
+        let id = next_id(snap, site.as_str(), &scope)?;
+        let outage = Outage::proposed(id, scope, note, request_id.unwrap_or_default(), clock::now());
+        tracing::warn!(
+            outage = outage.id.as_str(),
+            note = outage.note,
+            "an outage is proposed and waits for an operator"
+        );
+        self.store_new(&outage).await
     }
 
     pub(super) async fn drain_node(self, request: DrainNode) -> Result<OutageView, Refusal> {
@@ -168,6 +200,11 @@ pub(super) fn apply(outage: &mut Outage, change: Change) -> Result<(), Refusal> 
 /// The outage of a scope that has begun and is not over.
 pub(super) fn open<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
     snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && outage.state.is_open())
+}
+
+/// The outage of a scope that waits for an operator to begin it.
+fn proposed<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
+    snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && outage.is_proposed())
 }
 
 /// The outage that the same request made.

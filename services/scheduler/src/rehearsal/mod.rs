@@ -103,8 +103,10 @@ pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget
             }
         }
         (State::Scheduled, _) => {
-            // Today's battery says nothing of next month.
-            twin.tell(Supply::Mains, None);
+            if !outage.is_proposed() {
+                // Today's battery says nothing of next month.
+                twin.tell(Supply::Mains, None);
+            }
             twin.ask(Change::BeginAsked);
         }
         _ => {}
@@ -167,7 +169,7 @@ impl Stage {
 
     fn stored(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<Self> {
         let Scope::Site(site) = &outage.scope else { return None };
-        let scheduled = outage.state == State::Scheduled;
+        let scheduled = outage.state == State::Scheduled && !outage.is_proposed();
         let begins = outage.window.filter(|_| scheduled).map(|w| calendar::begins_at(snap, rules, outage, w, now));
         let start = begins.map_or(now, |begins| begins.max(now));
         let ahead = |at: Timestamp| (at > start).then(|| at.millis_since(start));

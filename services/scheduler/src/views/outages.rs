@@ -1,8 +1,8 @@
 //! An outage's view: its report.
 
 use watari_contracts::scheduler::{
-    ControlMoved, DarkNode, Fault, HaltedVm, HandedOver, LegName, Moved, MovedSince, NotMoved, OnBattery, OutagePlan,
-    OutageView, PlannedMove, StillThere,
+    Confidence, ControlMoved, CriticalPath, DarkNode, Fault, HaltedVm, HandedOver, LegName, Moved, MovedSince,
+    NotMoved, OnBattery, OutagePlan, OutageView, PlannedMove, StillThere,
 };
 use watari_model::{
     SiteName, Timestamp,
@@ -15,7 +15,7 @@ use watari_model::{
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
-    forecast::{Forecast, Halting, Move, forecast, time_to_leave},
+    forecast::{Forecast, Halting, Move, forecast, forecast_within, time_to_leave},
     moved_since, never_left,
     report::report,
     still_there, waiting,
@@ -86,7 +86,13 @@ fn there(outage: &Outage, vm: &Vm) -> Option<StillThere> {
 pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OutagePlan> {
     match &outage.scope {
         Scope::Site(site) if outage.state == State::Scheduled => {
-            forecast(snap, rules, site, now).map(|forecast| plan(site.clone(), forecast, now))
+            // What is proposed on battery has the battery's time.
+            let foreseen = if outage.is_proposed() {
+                forecast_within(snap, rules, site, None, now)
+            } else {
+                forecast(snap, rules, site, now)
+            };
+            foreseen.map(|forecast| plan(site.clone(), forecast, now))
         }
         _ => None,
     }
@@ -95,7 +101,15 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
     let estimated_ms = forecast.estimated_ms();
-    let Forecast { moves, waiting, starting, left, halts, time_ms, speed } = forecast;
+    let Forecast { moves, waiting, starting, left, halts, time_ms, speed, span_ms, path } = forecast;
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let confidence = estimated_ms.map(|_| Confidence {
+        measured: number(moves.iter().filter(|m| m.measured).count()),
+        moves: number(moves.len()),
+        least_ms: span_ms.map(|(least, _)| least),
+        most_ms: span_ms.map(|(_, most)| most),
+    });
+    let critical_path = (path.count > 0).then(|| CriticalPath { vms: path.vms, count: number(path.count) });
     let estimated = |bytes: u64| Some(speed?.takes_ms(1, bytes));
     let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
@@ -110,6 +124,8 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
     OutagePlan {
         site,
         estimated_ms,
+        confidence,
+        critical_path,
         time_ms,
         halts: halts.into_iter().map(halted).collect(),
         moves: moves.into_iter().map(planned).collect(),

@@ -217,7 +217,7 @@ async fn a_site_is_emptied_one_copy_at_a_time_and_everybody_comes_home() {
     for name in ["mail", "web", "a", "b", "c", "d"] {
         cloud.running(name, "myodaiji").await;
     }
-    let evacuate = EvacuateSite { request_id: Some("e1".to_owned()), site: "myodaiji".parse().unwrap() };
+    let evacuate = EvacuateSite { request_id: Some("e1".to_owned()), site: "myodaiji".parse().unwrap(), propose: None };
     let outage = cloud.ask(&evacuate).await.unwrap();
     assert_eq!(outage.id.as_str(), "myodaiji-1");
     assert_eq!(cloud.ask(&evacuate).await.unwrap().id, outage.id, "asked twice, begun once");
@@ -270,7 +270,7 @@ async fn a_plan_says_what_the_evacuation_then_does_and_changes_nothing() {
     assert!(outages.is_empty(), "looking begins nothing");
 
     let site = wanted.site.clone();
-    let outage = cloud.ask(&EvacuateSite { request_id: None, site: site.clone() }).await.unwrap();
+    let outage = cloud.ask(&EvacuateSite { request_id: None, site: site.clone(), propose: None }).await.unwrap();
     let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
     let planned: BTreeMap<_, _> = plan.moves.iter().map(|m| (&m.vm, &m.to)).collect();
     let done: BTreeMap<_, _> = emptied.moved.iter().map(|m| (&m.vm, &m.to)).collect();
@@ -358,7 +358,8 @@ async fn invariant_10_one_failure_stops_one_servers_move_and_another_target_is_t
         cloud.running(name, "myodaiji").await;
     }
     cloud.fleet.close("y1");
-    let outage = cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
+    let outage =
+        cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None }).await.unwrap();
     let emptied = until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
     assert_eq!((emptied.moved.len(), emptied.failed.len()), (2, 0), "{emptied:?}");
     assert!(emptied.moved.iter().all(|moved| moved.to.as_str() == "y2"));
@@ -384,7 +385,8 @@ async fn half_way(cloud: &Cloud) -> OutageView {
         cloud.running(name, "myodaiji").await;
     }
     cloud.fleet.copies_take(Duration::from_millis(700));
-    let outage = cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
+    let outage =
+        cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None }).await.unwrap();
     let request = ListMigrations { active: true, ..ListMigrations::default() };
     let copying = || async {
         let page = cloud.ctx.bus.request(&request).await.ok()?;
@@ -461,7 +463,7 @@ async fn invariant_3_every_wish_may_be_repeated() {
     assert_eq!(cloud.ask(&start).await.unwrap().state, State::Running);
     assert_eq!(boots(), 3);
 
-    let evacuate = EvacuateSite { request_id: id("r5"), site: "myodaiji".parse().unwrap() };
+    let evacuate = EvacuateSite { request_id: id("r5"), site: "myodaiji".parse().unwrap(), propose: None };
     let outage = cloud.ask(&evacuate).await.unwrap();
     until_outage(&cloud, &outage.id, outage::State::Evacuated).await;
     let back = ReturnSite { request_id: id("r6"), site: "myodaiji".parse().unwrap() };

@@ -101,7 +101,7 @@ async fn nodes_of_an_empty_site_go_off_one_by_one_under_whoever_leads_and_are_ba
         becomes(&cloud, name, node::State::Ready, "first").await;
     }
     cloud.fleet.cannot_shut_down("m2");
-    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() };
+    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None };
     let id = cloud.ask(&evacuate).await.unwrap().id;
     let wish = ShutDownNodes { id: id.clone(), withdraw: false, dry_run: false };
     let dry = cloud.ask(&ShutDownNodes { dry_run: true, ..wish.clone() }).await.unwrap();

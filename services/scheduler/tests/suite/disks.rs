@@ -114,7 +114,7 @@ async fn a_disk_goes_ahead_only_of_a_running_server_and_to_a_site_that_is_open_a
         let taken_back = cloud.ask(&preseed(None, true)).await.unwrap().preseed.unwrap();
         assert!(!taken_back.is_due() && taken_back.cancelled && taken_back.to.is_none(), "{time}: {taken_back:?}");
     }
-    cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() }).await.unwrap();
+    cloud.ask(&EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None }).await.unwrap();
     for to in [None, Some("m1")] {
         let refused = cloud.ask(&preseed(to, false)).await;
         assert!(matches!(&refused, Err(Refusal::SiteDraining { site, .. }) if site == "myodaiji"), "{refused:?}");

@@ -152,7 +152,7 @@ async fn an_evacuation_ends_with_the_control_plane_elsewhere_and_a_return_brings
     let (cloud, _others) = two_front_ends().await;
     cloud.running("mail", "myodaiji").await;
 
-    let begun = cloud.ask(&EvacuateSite { request_id: None, site: site("myodaiji") }).await.unwrap();
+    let begun = cloud.ask(&EvacuateSite { request_id: None, site: site("myodaiji"), propose: None }).await.unwrap();
     let away = until(&cloud, &begun, State::Evacuated).await;
     let control = away.control.expect("the report says what became of the control plane");
     assert!(control.moved && control.to == site("yamate") && control.fault.is_none(), "{control:?}");
@@ -173,7 +173,7 @@ async fn an_evacuation_without_another_front_end_says_so() {
         let _ = ctx.drain().await;
     }
     // What the scheduler has seen may be of before; then it waits for Yamate as long as it may.
-    let begun = cloud.ask(&EvacuateSite { request_id: None, site: site("myodaiji") }).await.unwrap();
+    let begun = cloud.ask(&EvacuateSite { request_id: None, site: site("myodaiji"), propose: None }).await.unwrap();
     let away = until(&cloud, &begun, State::Evacuated).await;
     let control = away.control.unwrap();
     let code = control.fault.map(|fault| fault.code).unwrap_or_default();

@@ -45,7 +45,7 @@ async fn invariant_10_a_paused_evacuation_stands_still_and_goes_on_under_another
         cloud.running(name, "myodaiji").await;
     }
     cloud.fleet.copies_take(Duration::from_millis(700));
-    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() };
+    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None };
     let id = cloud.ask(&evacuate).await.unwrap().id;
     until_active(&cloud, "something copies", |active| active.iter().any(travels)).await;
     let pause = PauseOutage { id: id.clone() };
@@ -80,7 +80,7 @@ async fn a_paused_evacuation_that_is_turned_round_is_not_paused_any_more() {
     }
     cloud.fleet.copies_take(Duration::from_millis(700));
     let site = || "myodaiji".parse().unwrap();
-    let id = cloud.ask(&EvacuateSite { request_id: None, site: site() }).await.unwrap().id;
+    let id = cloud.ask(&EvacuateSite { request_id: None, site: site(), propose: None }).await.unwrap().id;
     cloud.ask(&PauseOutage { id: id.clone() }).await.unwrap();
     let back = cloud.ask(&ReturnSite { request_id: None, site: site() }).await.unwrap();
     assert_eq!((back.state, back.paused_at), (State::Returning, None));
@@ -192,4 +192,37 @@ async fn a_rehearsal_goes_through_an_outage_there_and_back_and_changes_nothing()
     assert!(matches!(cloud.ask(&unknown).await, Err(Refusal::OutageUnknown { .. })));
     let fail = vec![FailingNode { node: "nowhere".parse().unwrap(), after_seconds: 1 }];
     assert!(matches!(cloud.ask(&RehearseOutage { fail, ..asked }).await, Err(Refusal::NodeUnknown { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_moves_nobody_until_an_operator_begins_it() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let site = || "myodaiji".parse().unwrap();
+    let wish = |id: &str| EvacuateSite {
+        request_id: Some(id.to_owned()),
+        site: site(),
+        propose: Some("RoomTooHot".to_owned()),
+    };
+    let proposed = cloud.ask(&wish("alert/1/1")).await.unwrap();
+    assert_eq!((proposed.state, proposed.window, proposed.note.as_str()), (State::Scheduled, None, "RoomTooHot"));
+    assert!(proposed.out.is_none() && proposed.begins_at.is_none(), "{proposed:?}");
+    assert_eq!(proposed.plan.as_ref().map(|plan| plan.moves.len()), Some(1), "it says what would come of it");
+    for id in ["alert/1/1", "alert/2/1"] {
+        assert_eq!(cloud.ask(&wish(id)).await.unwrap().id, proposed.id, "{id}: it waits already");
+    }
+    let long = EvacuateSite { propose: Some("x".repeat(201)), ..wish("alert/3/1") };
+    assert_eq!(cloud.ask(&long).await.unwrap_err().code(), "request.out-of-range");
+
+    let cancelled = cloud.ask(&CancelOutage { id: proposed.id.clone() }).await.unwrap();
+    assert_eq!(cancelled.state, State::Cancelled);
+    assert_eq!(cloud.ask(&wish("alert/1/1")).await.unwrap().state, State::Cancelled, "it was answered");
+    let again = cloud.ask(&wish("alert/4/1")).await.unwrap();
+    assert_ne!(again.id, proposed.id);
+    // Who empties the site says yes to what waits.
+    let evacuate = EvacuateSite { request_id: None, site: site(), propose: None };
+    let begun = cloud.ask(&evacuate).await.unwrap();
+    assert_eq!((&begun.id, begun.state), (&again.id, State::Evacuating));
+    assert_eq!(cloud.ask(&wish("alert/5/1")).await.unwrap().id, again.id, "it is under way");
+    until(&cloud, &again.id, |outage| outage.state == State::Evacuated).await;
 }

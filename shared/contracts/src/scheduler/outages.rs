@@ -15,6 +15,10 @@ pub struct EvacuateSite {
     pub request_id: Option<String>,
     /// Which.
     pub site: SiteName,
+    /// If this is given, nobody leaves: the outage is proposed, for this reason, and waits for an operator to start it. One line of
+    /// at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propose: Option<String>,
 }
 
 /// Bring a site's servers home.
@@ -159,6 +163,12 @@ pub struct OutagePlan {
     pub fixed_ms: Option<u64>,
     /// Milliseconds that all moves would take: for each what it takes in any case, and the bytes at that rate.
     pub estimated_ms: Option<u64>,
+    /// How far that is to be trusted; none if there is no estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
+    /// What decides when the last server has arrived; none if nobody moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_path: Option<CriticalPath>,
     /// Milliseconds until the power goes, that this was planned for; none if no battery bounds it and none was asked
     /// for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +178,30 @@ pub struct OutagePlan {
     pub halts: Vec<HaltedVm>,
     /// When this was looked at.
     pub at: Timestamp,
+}
+
+/// On what an estimate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Confidence {
+    /// Of so many of the moves it is known what travelled the last time.
+    pub measured: u64,
+    /// How many moves there are.
+    pub moves: u64,
+    /// Milliseconds that all of it would take if the link were as fast as in the fastest group of the last migrations; none
+    /// if there were too few of them.
+    pub least_ms: Option<u64>,
+    /// The same for the slowest group.
+    pub most_ms: Option<u64>,
+}
+
+/// A chain of moves, of which each makes way for the next: it leaves the link to it, or the next depends on it. Who shortens
+/// one of them, by a disk that is sent ahead or less memory, has all of it end sooner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CriticalPath {
+    /// The servers at its end, at most 16, in the order in which they begin.
+    pub vms: Vec<VmName>,
+    /// How many moves are in it; where nobody depends on others that is all that share the link.
+    pub count: u64,
 }
 
 /// A server that has no time to leave, and is off, or goes off, until the outage is over.

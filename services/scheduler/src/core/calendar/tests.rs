@@ -22,7 +22,7 @@ const UNTIL: u64 = 130_000;
 
 /// The power of Myodaiji will be off; the rules say a thousand seconds ahead.
 fn inspected(returns: bool) -> Campus {
-    let calendar = CalendarRules { lead_ms: 1_000 * SECOND, returns };
+    let calendar = CalendarRules { lead_ms: 1_000 * SECOND, returns, ..CalendarRules::default() };
     let mut campus = Campus::new(Rules { calendar, ..Rules::default() });
     let window = Window { from: second(FROM), until: second(UNTIL) };
     let scope = Scope::Site("myodaiji".parse().unwrap());
@@ -54,6 +54,20 @@ fn it_begins_in_time_and_ends_when_the_time_is_over_and_every_node_is_back() {
     campus.node_is("m1", node::State::Ready);
     assert_eq!(campus.decided(decide, UNTIL + 600), becomes(Leg::Returning));
     assert_eq!(campus.decided(decide, UNTIL + 601), []);
+}
+
+#[test]
+fn where_a_person_is_asked_first_one_that_is_due_is_told_of_until_it_is_begun() {
+    let mut campus = inspected(true);
+    campus.rules.calendar.begins = false;
+    let due = vec![("alarm/outage/myodaiji-1".to_owned(), Leg::Cancelled)];
+    assert_eq!(campus.decided(decide, FROM - 1_001), []);
+    assert_eq!(campus.decided(decide, FROM - 1_000), due);
+    campus.asked(Change::BeginAsked, FROM - 900);
+    assert_eq!(campus.decided(decide, FROM - 899), []);
+    let mut campus = inspected(true);
+    campus.rules.calendar.begins = false;
+    assert_eq!(campus.decided(decide, UNTIL), becomes(Leg::Cancelled), "nobody began it");
 }
 
 #[test]

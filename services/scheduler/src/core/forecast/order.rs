@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeSet, BinaryHeap, HashMap},
 };
 
 use super::super::Rules;
@@ -26,22 +26,33 @@ enum Event {
     Arrived,
 }
 
-/// Their places, in the order in which they would begin; `movers` are in the order of their turns.
-pub(super) fn beginnings(movers: &[Mover], rules: &Rules) -> Vec<usize> {
+/// How one begins to travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    /// Its place among the movers.
+    pub(super) place: usize,
+    /// The place of the one that made way for it last: by its arrival, or by leaving the link to it.
+    behind: Option<usize>,
+    arrives_ms: u64,
+}
+
+/// They in the order in which they would begin; `movers` are in the order of their turns.
+pub(super) fn beginnings(movers: &[Mover], rules: &Rules) -> Vec<Beginning> {
     let in_flight = rules.in_flight.max(1);
     let mut waits: Vec<usize> = movers.iter().map(|mover| mover.after.len()).collect();
     let mut ready: BTreeSet<usize> = (0..movers.len()).filter(|place| waits.get(*place) == Some(&0)).collect();
     let behind = behind(movers);
     let (mut prepared, mut events, mut order) = (BTreeSet::new(), BinaryHeap::new(), Vec::new());
     let (mut now, mut copying, mut ending) = (0_u64, 0_usize, 0_usize);
+    let mut made_way = None;
     loop {
         if copying < in_flight
             && copying + ending < 3 * in_flight
             && let Some(place) = prepared.pop_first()
         {
-            order.push(place);
             copying += 1;
             let takes_ms = movers.get(place).map_or(0_u64, |mover: &Mover| mover.takes_ms);
+            order.push(Beginning { place, behind: made_way, arrives_ms: now.saturating_add(takes_ms) });
             let nearly_over = now.saturating_add(takes_ms.saturating_sub(rules.overlap_ms));
             events.push(Reverse((nearly_over, Event::NearlyOver, place)));
             events.push(Reverse((now.saturating_add(takes_ms), Event::Arrived, place)));
@@ -50,7 +61,7 @@ pub(super) fn beginnings(movers: &[Mover], rules: &Rules) -> Vec<usize> {
         {
             prepared.insert(place);
         } else if let Some(Reverse((at, event, place))) = events.pop() {
-            now = at;
+            (now, made_way) = (at, Some(place));
             match event {
                 Event::NearlyOver => (copying, ending) = (copying - 1, ending + 1),
                 Event::Arrived => {
@@ -62,6 +73,20 @@ pub(super) fn beginnings(movers: &[Mover], rules: &Rules) -> Vec<usize> {
             return order;
         }
     }
+}
+
+/// The chain of those that decides when the last arrives, in the order in which they begin: each made way for the next. Of
+/// several that arrive at once it is that which begins last.
+pub(super) fn chain(order: &[Beginning]) -> Vec<usize> {
+    let begins: HashMap<usize, &Beginning> = order.iter().map(|one| (one.place, one)).collect();
+    let mut at = order.iter().max_by_key(|one| one.arrives_ms);
+    let mut chain = Vec::new();
+    while let Some(one) = at {
+        chain.push(one.place);
+        at = one.behind.and_then(|place| begins.get(&place).copied());
+    }
+    chain.reverse();
+    chain
 }
 
 /// For each the places of those that wait for it.
@@ -91,10 +116,26 @@ mod tests {
 
     use super::*;
 
-    fn order(movers: &[(u64, &[usize])], overlap_ms: u64) -> Vec<usize> {
+    fn begun(movers: &[(u64, &[usize])], overlap_ms: u64) -> Vec<Beginning> {
         let movers: Vec<Mover> =
             movers.iter().map(|(takes_ms, after)| Mover { takes_ms: *takes_ms, after: after.to_vec() }).collect();
         beginnings(&movers, &Rules { overlap_ms, ..Rules::default() })
+    }
+
+    fn order(movers: &[(u64, &[usize])], overlap_ms: u64) -> Vec<usize> {
+        begun(movers, overlap_ms).iter().map(|one| one.place).collect()
+    }
+
+    #[test]
+    fn the_chain_that_decides_the_end_leads_over_the_link_and_over_those_for_whom_one_waits() {
+        fn chain(movers: &[(u64, &[usize])]) -> Vec<usize> {
+            super::chain(&begun(movers, 0))
+        }
+        assert_eq!(chain(&[]), Vec::<usize>::new());
+        assert_eq!(chain(&[(9, &[]), (9, &[]), (9, &[])]), [0, 1, 2], "all share the link");
+        assert_eq!(chain(&[(9, &[]), (9, &[0]), (50, &[])]), [0, 2, 1]);
+        // The link has nothing else to do until the second has arrived.
+        assert_eq!(chain(&[(9, &[]), (9, &[0]), (9, &[1])]), [0, 1, 2]);
     }
 
     #[test]
@@ -118,7 +159,10 @@ mod tests {
                 (*takes_ms, after.collect::<BTreeSet<_>>().into_iter().collect())
             }).collect();
             let slices: Vec<(u64, &[usize])> = movers.iter().map(|(takes_ms, after)| (*takes_ms, &after[..])).collect();
+            let chain = super::chain(&begun(&slices, overlap_ms));
+            prop_assert_eq!(chain.iter().collect::<BTreeSet<_>>().len(), chain.len(), "nobody is in it twice");
             let order = order(&slices, overlap_ms);
+            prop_assert!(chain.is_sorted_by_key(|place| order.iter().position(|one| one == place)));
             prop_assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), movers.len());
             for (at, place) in order.iter().enumerate() {
                 prop_assert!(movers[*place].1.iter().all(|other| order[..at].contains(other)));

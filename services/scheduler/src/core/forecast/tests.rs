@@ -8,7 +8,7 @@ use watari_model::{
     vm::{Change, Desired, Vm},
 };
 
-use super::{Forecast, forecast};
+use super::{Forecast, MOST_ON_PATH, forecast, span, speed};
 use crate::core::{
     Rules, Snapshot,
     tests::documents::{Documents, at, migration, name, node, put, site, vm},
@@ -192,4 +192,61 @@ fn before_any_server_has_crossed_the_link_is_known_by_disks_that_were_sent_ahead
     };
     let plan = foreseen_where(tells, vec![running("mail")], Some(last), 20_000);
     assert_eq!(plan.estimated_ms(), Some(15_000), "migrations tell it better");
+}
+
+/// Of 8 MiB, which depends on others.
+fn small(name: &str, after: &[&str]) -> Vm {
+    let mut vm = running(name);
+    vm.spec.memory_mib = 8;
+    vm.spec.after = after.iter().map(|other| other.parse().unwrap()).collect();
+    vm
+}
+
+#[test]
+fn the_end_depends_on_all_that_share_the_link_or_on_a_chain_of_servers() {
+    let path = |vms: Vec<Vm>| -> (Vec<String>, usize) {
+        let plan = of(vms, 1_000);
+        (plan.path.vms.iter().map(ToString::to_string).collect(), plan.path.count)
+    };
+    assert_eq!(path(Vec::new()), (Vec::new(), 0));
+    assert_eq!(path(vec![small("b", &[]), small("a", &[])]), (vec!["a".to_owned(), "b".to_owned()], 2));
+    let (names, count) = path(vec![small("a", &["z"]), small("m", &[]), small("z", &[])]);
+    assert_eq!((names.last().map(String::as_str), count), (Some("a"), 3), "{names:?}");
+    let many: Vec<Vm> = (10..30).map(|number| small(&format!("v{number}"), &[])).collect();
+    let (names, count) = path(many);
+    assert_eq!((names.len(), count, names.last().map(String::as_str)), (MOST_ON_PATH, 20, Some("v29")));
+}
+
+#[test]
+fn how_sure_an_estimate_is_follows_from_how_much_the_last_migrations_differ() {
+    let crossed = |number: u64, took_ms: u64| {
+        let measured = Measured { total_ms: took_ms, memory_bytes: 100 << 20, ..Measured::default() };
+        let began = number * 100_000;
+        let last = migration("mail");
+        Migration {
+            id: format!("mail-{number}").parse().unwrap(),
+            state: State::Completed,
+            measured: Some(measured),
+            copying_at: Some(at(began)),
+            changed_at: at(began + took_ms),
+            ..last
+        }
+    };
+    let with = |took: &[u64]| {
+        let (mut docs, mut counter) = (Documents::default(), 0);
+        put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 4096), 0);
+        put(&mut docs.nodes, &mut counter, node("y1", "yamate", 200), 0);
+        for (number, took_ms) in (1_u64..).zip(took) {
+            put(&mut docs.migrations, &mut counter, crossed(number, *took_ms), 0);
+        }
+        let snap = Snapshot { nodes: docs.nodes, migrations: docs.migrations, ..Snapshot::default() };
+        let all = speed(&snap).unwrap();
+        (span(&snap, all, 10, 1_000 << 20), all.takes_ms(10, 1_000 << 20))
+    };
+    assert_eq!(with(&[10_000; 9]).0, None, "one group alone says nothing");
+    let alike = with(&[10_000; 10]);
+    assert_eq!(alike.0, Some((alike.1, alike.1)));
+    let (differing, all) = with(&[10_000, 10_000, 10_000, 10_000, 10_000, 20_000, 20_000, 20_000, 20_000, 20_000]);
+    let (least, most) = differing.unwrap();
+    assert!(least < all && all < most, "{least} {all} {most}");
 }

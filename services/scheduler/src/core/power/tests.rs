@@ -7,7 +7,7 @@ use watari_model::{
 
 use super::decide;
 use crate::core::{
-    PowerRules, Rules,
+    PowerRules, Rules, Trigger,
     tests::{
         campus::Campus,
         documents::{at, put},
@@ -15,7 +15,7 @@ use crate::core::{
 };
 
 const ACTS: PowerRules =
-    PowerRules { evacuates: true, battery_ms: 60_000, low_ms: 300_000, returns: true, mains_ms: 120_000 };
+    PowerRules { on_battery: Trigger::Act, battery_ms: 60_000, low_ms: 300_000, returns: true, mains_ms: 120_000 };
 
 fn under(power: PowerRules) -> Campus {
     Campus::new(Rules { power, ..Rules::default() })
@@ -102,7 +102,7 @@ fn a_pause_from_before_the_power_failed_ends_and_one_from_after_it_is_an_alarm()
 
 #[test]
 fn nothing_is_done_unless_the_rules_say_so_nor_without_a_refuge_or_a_server() {
-    let mut campus = under(PowerRules { evacuates: false, returns: false, ..ACTS });
+    let mut campus = under(PowerRules { on_battery: Trigger::Tell, returns: false, ..ACTS });
     campus.told(Supply::Battery, Some(1), 10);
     assert_eq!(campus.decided(decide, 1_000), []);
 
@@ -115,4 +115,40 @@ fn nothing_is_done_unless_the_rules_say_so_nor_without_a_refuge_or_a_server() {
     campus.docs.vms = std::sync::Arc::default();
     campus.told(Supply::Battery, Some(1), 10);
     assert_eq!(campus.decided(decide, 10), []);
+}
+
+#[test]
+fn where_a_person_is_asked_first_an_outage_is_proposed_and_withdrawn_when_the_mains_are_back() {
+    let mut campus = under(PowerRules { on_battery: Trigger::Ask, returns: false, ..ACTS });
+    let reminded = [("alarm/power/myodaiji".to_owned(), Leg::Cancelled)];
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 69), [], "it may be a flicker");
+    assert_eq!(campus.decided(decide, 70), began(Leg::Scheduled));
+    assert!(campus.docs.outages["myodaiji-1"].value.is_proposed());
+    assert_eq!(campus.decided(decide, 71), reminded);
+    campus.told(Supply::Mains, None, 80);
+    assert_eq!(campus.decided(decide, 199), []);
+    assert_eq!(campus.decided(decide, 200), began(Leg::Cancelled));
+    assert_eq!(campus.decided(decide, 201), []);
+
+    // Begun by an operator it is like any other.
+    campus.told(Supply::Battery, Some(200), 300);
+    assert_eq!(campus.decided(decide, 300), [("myodaiji-2".to_owned(), Leg::Scheduled)]);
+    let there = campus.docs.outages["myodaiji-2"].clone();
+    let mut outage = there.value.clone();
+    outage.apply(Change::BeginAsked, at(301_000)).unwrap();
+    put(&mut campus.docs.outages, &mut campus.docs.revision, outage, there.revision);
+    assert_eq!(campus.decided(decide, 302), []);
+    campus.rules.power.returns = true;
+    campus.told(Supply::Mains, None, 400);
+    assert_eq!(campus.decided(decide, 520), [("myodaiji-2".to_owned(), Leg::Returning)]);
+}
+
+#[test]
+fn what_is_called_off_is_not_proposed_again_for_the_same_battery() {
+    let mut campus = under(PowerRules { on_battery: Trigger::Ask, ..ACTS });
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 70), began(Leg::Scheduled));
+    campus.asked(Change::CancelAsked, 71);
+    assert_eq!(campus.decided(decide, 72), []);
 }

@@ -237,6 +237,9 @@ impl Sim {
                 self.wake();
             }
             Action::Alarm { text, .. } => {
+                if text.starts_with("outage.plan-flawed") {
+                    self.violate(format!("the planner and the check of its plans differ: {text}"));
+                }
                 self.log(format!("alarm: {text}"));
                 self.scheduler.busy.remove(&key);
             }
