@@ -153,7 +153,7 @@ pub(crate) fn applied(image: &mut Image, change: Change) -> Result<Step, Refusal
     image.apply(change, clock::now()).map(|()| Step::Write).map_err(|e| Refusal::Internal { detail: e.to_string() })
 }
 
-async fn verify(app: &App, name: &ImageName) -> Result<(), StepError> {
+async fn verify(app: &Arc<App>, name: &ImageName) -> Result<(), StepError> {
     let Some(entry) = app.images.get(name.as_str()) else { return Ok(()) };
     let image = &entry.value;
     let id = UploadId::for_image(image);
