@@ -92,7 +92,7 @@ pub enum Disk {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Launch {
-    /// None is under way, and another order has come since the last one.
+    /// None is under way, and an order that may make a guest stand still has come since the last one.
     #[default]
     Idle,
     /// Its domain, if there is one, has run nothing. Written down before there is one.

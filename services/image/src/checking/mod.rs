@@ -240,7 +240,8 @@ impl Checker {
         Err(refusal.into())
     }
 
-    /// Lets QEMU look at a file's tables and say how large its disk is.
+    /// Lets QEMU look at a file's tables and say how large its disk is. If one of both refuses the file, nobody waits for
+    /// the other, which may take all the time that it has.
     async fn sound(
         &self,
         image: &ImageName,
@@ -248,26 +249,36 @@ impl Checker {
         file: &Opened,
         stop: &CancellationToken,
     ) -> Result<(), CheckError> {
-        let image = image.to_string();
-        let check = self.sandbox.check(found.kind, &file.file, stop);
-        let (checked, seen) = tokio::join!(check, self.sandbox.virtual_size(found.kind, &file.file, stop));
-        match checked? {
-            Checked::Sound => {}
-            Checked::Truncated => {
-                let detail = "its tables speak of data beyond its end".to_owned();
-                return Err(Refusal::ImageTruncated { image, detail }.into());
-            }
-            Checked::Corrupt(detail) if detail.contains("log that needs to be replayed") => {
-                return Err(Refusal::ImageNotClosed { image }.into());
-            }
-            Checked::Corrupt(detail) => return Err(Refusal::ImageCorrupt { image, detail }.into()),
-            Checked::TooCostly(detail) => return Err(Refusal::ImageTooCostly { image, detail }.into()),
-        }
-        if seen? != Some(found.virtual_size_bytes) {
+        let looked = self.sandbox.virtual_size(found.kind, &file.file, stop);
+        let ((), seen) = tokio::try_join!(self.consistent(image, found, file, stop), looked)?;
+        if seen != Some(found.virtual_size_bytes) {
             let detail = "QEMU reads another disk size out of it than its header says".to_owned();
-            return Err(Refusal::ImageCorrupt { image, detail }.into());
+            return Err(Refusal::ImageCorrupt { image: image.to_string(), detail }.into());
         }
         Ok(())
+    }
+
+    /// Lets QEMU look at a file's tables.
+    async fn consistent(
+        &self,
+        image: &ImageName,
+        found: Found,
+        file: &Opened,
+        stop: &CancellationToken,
+    ) -> Result<(), CheckError> {
+        let image = image.to_string();
+        let refusal = match self.sandbox.check(found.kind, &file.file, stop).await? {
+            Checked::Sound => return Ok(()),
+            Checked::Truncated => {
+                Refusal::ImageTruncated { image, detail: "its tables speak of data beyond its end".to_owned() }
+            }
+            Checked::Corrupt(detail) if detail.contains("log that needs to be replayed") => {
+                Refusal::ImageNotClosed { image }
+            }
+            Checked::Corrupt(detail) => Refusal::ImageCorrupt { image, detail },
+            Checked::TooCostly(detail) => Refusal::ImageTooCostly { image, detail },
+        };
+        Err(refusal.into())
     }
 
     /// The digest of a file that QEMU finds sound. It is computed meanwhile.

@@ -2,7 +2,8 @@
 
 use crate::digest::Hasher;
 
-/// A longer hole is left for the end, where nobody waits for an answer and the computing can be stopped.
+/// As many zeros of holes are digested while a file grows: they cost their sender nothing, however many they are. What
+/// comes after so many is left for the end, where nobody waits for an answer and the computing can be stopped.
 const MOST_ZEROS: u64 = 1 << 30;
 /// Zeros are digested in pieces of this size, which stays in a processor's cache.
 const PIECE: usize = 64 << 10;
@@ -13,6 +14,8 @@ pub struct Prefix {
     pub(super) hasher: Hasher,
     /// Up to here.
     pub(super) at: u64,
+    /// So much of that were holes.
+    holes: u64,
     /// How long the file was when it was last looked at. One of another length is another file.
     pub(super) length: u64,
 }
@@ -30,7 +33,9 @@ impl Prefix {
 
     /// Zeros are added to the file.
     pub(super) fn zeros(&mut self, count: u64) {
-        if self.at == self.length && count <= MOST_ZEROS {
+        let holes = self.holes.saturating_add(count);
+        if self.at == self.length && holes <= MOST_ZEROS {
+            self.holes = holes;
             let (zeros, mut left) = ([0; PIECE], count);
             while left > 0 {
                 let some = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
@@ -49,6 +54,14 @@ mod tests {
 
     #[test]
     fn it_goes_on_where_the_bytes_do_and_stays_before_a_hole_that_is_too_long() {
+        // Many small ones come to as much as a large one.
+        let mut holed = Prefix { holes: MOST_ZEROS - 2, ..Prefix::default() };
+        for _ in 0..3 {
+            holed.zeros(1);
+            holed.bytes(b"x");
+        }
+        assert_eq!((holed.at, holed.length), (4, 6));
+        assert_eq!(holed.hasher.finish(), crate::digest::of(b"\0x\0x"));
         let mut prefix = Prefix::default();
         prefix.bytes(b"abc");
         prefix.zeros(PIECE as u64 + 1);

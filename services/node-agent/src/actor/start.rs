@@ -23,7 +23,7 @@ use super::{cx::Cx, from_copy};
 use crate::{
     blueprint,
     facts::Urgency,
-    hypervisor::{self, DiskFormat, DomainState, Kind, StartMode, disk, save::Place},
+    hypervisor::{self, DiskFormat, DomainState, Kind, PauseReason, StartMode, disk, save::Place},
     layers::stack,
     record::{Disk, Launch, Record},
     room::Need,
@@ -201,11 +201,15 @@ async fn go(cx: &Cx, place: Option<Place>) -> Result<(), Refusal> {
 /// Takes back what was begun. Of a server that was not here before, the disk stays and nothing else.
 async fn withdraw(cx: &Cx, order: &Start, was: Domain) -> Result<(), Refusal> {
     let uuid = &order.server.uuid;
+    // Of one that was not written down to be held nothing was begun: what may stand there is not this order's.
     let begun = cx.record().await?.launch == Launch::Held;
-    if undo(cx, uuid).await? != Launch::Idle || !begun || was != Domain::Absent {
+    if !begun || undo(cx, uuid).await? != Launch::Idle || was != Domain::Absent {
         return Ok(());
     }
-    cx.node.hypervisor.undefine(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    // Another's may be why it could not be defined.
+    if is_ours(cx, uuid).await? {
+        cx.node.hypervisor.undefine(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    }
     cx.node.plumbing.disconnect(&order.server).await?;
     cx.book.amend(uuid, Urgency::Whenever, |record| record.wired = false).await.map(drop)
 }
@@ -223,16 +227,26 @@ pub(super) async fn take_back(cx: &Cx) -> Result<(), Refusal> {
 /// Destroys what stands still and has run nothing. What runs all the same was let go by somebody else, and goes on. Tells
 /// which of both.
 async fn undo(cx: &Cx, uuid: &str) -> Result<Launch, Refusal> {
-    let (hypervisor, refuse) = (&cx.node.hypervisor, |error: hypervisor::Error| cx.refuse(&error));
-    // A domain of that name and another UUID is another server.
-    let ours = hypervisor.uuid(cx.name()).await.map_err(refuse)?.is_some_and(|there| there == uuid);
-    let runs = ours && hypervisor.state(cx.name()).await.map_err(refuse)? == DomainState::Running;
-    if ours && !runs {
+    let ours = is_ours(cx, uuid).await?;
+    let state = cx.node.hypervisor.state(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    let launch = if ours && has_run(state) { Launch::Released } else { Launch::Idle };
+    if ours && launch == Launch::Idle {
         cx.force_off(uuid).await?;
     }
-    let launch = if runs { Launch::Released } else { Launch::Idle };
     cx.book.amend(uuid, Urgency::Whenever, |record| record.launch = launch).await?;
     Ok(launch)
+}
+
+/// Whether the domain of its name is its own: one of another UUID is another server.
+async fn is_ours(cx: &Cx, uuid: &str) -> Result<bool, Refusal> {
+    let there = cx.node.hypervisor.uuid(cx.name()).await.map_err(|error| cx.refuse(&error))?;
+    Ok(there.is_some_and(|there| there == uuid))
+}
+
+/// Whether a domain that was begun with its processors standing still cannot be in this state but by having run since.
+fn has_run(state: DomainState) -> bool {
+    let still = matches!(state, DomainState::Paused(PauseReason::User | PauseReason::StartingUp | PauseReason::Other));
+    !still && state.may_have_process()
 }
 
 fn refuse(cx: &Cx, error: &hypervisor::Error) -> Refusal {
@@ -326,4 +340,24 @@ async fn seen(cx: &Cx, is: impl Fn(Domain) -> bool) -> Result<(), Refusal> {
         }
     };
     tokio::time::timeout(bound, wait).await.unwrap_or_else(|_| Err(cx.not_now(Domain::Unknown, "be seen running")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hypervisor::StopReason;
+
+    #[test]
+    fn whatever_a_guest_can_have_done_since_it_was_held_is_taken_for_its_having_run() {
+        let off = [StopReason::Destroyed, StopReason::Failed, StopReason::Crashed].map(DomainState::ShutOff);
+        let still = [PauseReason::User, PauseReason::StartingUp].map(DomainState::Paused);
+        for state in off.into_iter().chain(still).chain([DomainState::Absent]) {
+            assert!(!has_run(state), "{state:?}");
+        }
+        let paused = [PauseReason::IoError, PauseReason::Saving, PauseReason::Ending, PauseReason::Migration];
+        let alive = [DomainState::Running, DomainState::ShuttingDown, DomainState::Slept, DomainState::Crashed];
+        for state in paused.map(DomainState::Paused).into_iter().chain(alive).chain([DomainState::Unknown(42)]) {
+            assert!(has_run(state), "{state:?}");
+        }
+    }
 }

@@ -138,8 +138,9 @@ impl Actor {
         if let Some(ask) = work.ask() {
             record.seen = record.seen.admit(&self.node.name, ask)?;
         }
-        // If it stands still after this, that has nothing to do with its start.
-        if record.launch == Launch::Released && !matches!(work, Work::Start(_)) {
+        // If it stands still after this, that has nothing to do with its start. To be stopped never makes a guest stand
+        // still, and may be refused because it does.
+        if record.launch == Launch::Released && !matches!(work, Work::Start(_) | Work::Stop(_)) {
             record.launch = Launch::Idle;
         }
         match work {

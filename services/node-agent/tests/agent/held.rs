@@ -45,7 +45,6 @@ async fn a_guest_that_has_run_nothing_when_its_agent_dies_is_destroyed_and_start
     agent.done(start(scene, "held", 1, DiskUse::MayCreate)).await;
     assert_eq!(record(&agent, "held").await.launch, Launch::Released, "written down before it runs");
     agent.done(stop("held", 1)).await;
-    assert_eq!(record(&agent, "held").await.launch, Launch::Idle);
 
     // An agent that comes back to the order takes it back, and lets nothing run of its own accord.
     let agent = left_in_the_middle(scene, agent, "held", 2).await;
@@ -77,6 +76,9 @@ async fn a_guest_that_may_have_run_is_never_destroyed_for_a_start_and_goes_on_un
     agent.done(stop("released", 1)).await;
     let agent = left(agent, "released", Launch::Released).await;
     let before = scene.process("released").await;
+    // Whoever asks it to shut down in vain has changed nothing.
+    let asked = agent.ended(Stop { order: order("ask-released"), force: false, ..stop("released", 1) }).await;
+    assert!(matches!(failed(&asked), Refusal::AgentState { .. }), "{asked:?}");
     let on = agent.done(start(scene, "released", 2, DiskUse::Existing)).await;
     assert_eq!((on.fact.domain, on.fact.generation), (Domain::Running, 2));
     assert!(before.is_some() && scene.process("released").await == before, "it is the same process");

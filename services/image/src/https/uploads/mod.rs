@@ -217,6 +217,10 @@ async fn receive(app: &App, session: &Session, turn: &Turn, partial: Partial, bo
 async fn complete(app: &App, session: &Session, partial: Partial) -> Response {
     let (size, began) = (partial.length(), Instant::now());
     let synced = tokio::task::spawn_blocking(move || partial.sync()).await;
+    if !matches!(synced, Ok(Ok(()))) {
+        // The next one to say that all is here must not be believed without a look.
+        session.keep_prefix(None);
+    }
     match synced {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return failed(app, session, &error).await,

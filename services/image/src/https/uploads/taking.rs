@@ -117,6 +117,10 @@ impl<'a> Taking<'a> {
                 None => self.bytes(&piece).await?,
                 Some(frames) => {
                     while let Some(part) = frames.next(&mut piece) {
+                        // Many small frames come in one piece, and whoever waits for this one's turn waits for them.
+                        if turn.overtaken.is_cancelled() {
+                            return Err(Cut::Overtaken);
+                        }
                         match part {
                             Part::Zeros(count) => self.zeros(count).await?,
                             Part::Bytes(bytes) => self.bytes(&bytes).await?,
@@ -143,7 +147,7 @@ impl<'a> Taking<'a> {
     /// Makes a hole of so many bytes. A file is as long with a hole as with bytes, and bounded as it would be with them.
     async fn zeros(&mut self, count: u64) -> Result<(), Cut> {
         let end = self.fits(count)?;
-        // Small bodies, one after another, come to as much as a large one.
+        // Small bodies or frames, one after another, come to as much as a large one.
         self.may_go_on(end)?;
         if self.pending.bytes.is_empty() {
             self.pending.zeros += count;
@@ -174,23 +178,23 @@ impl<'a> Taking<'a> {
         self.length + self.pending.zeros + self.pending.bytes.len() as u64
     }
 
-    /// Whether a file whose size nobody announced may be so large, beside what else its user has under way.
+    /// Whether a file whose size nobody announced may be so large, beside what else its user has under way and what is to
+    /// stay free.
     fn may_go_on(&self, bytes: u64) -> Result<(), Cut> {
-        match self.session.size_bytes {
-            Some(_) => Ok(()),
-            None => admission::growing(self.app, &self.session.image, bytes).map_err(Cut::UserFull),
+        if self.session.size_bytes.is_some() {
+            return Ok(());
         }
+        let reserve = self.app.settings.limits.reserve_mib << 20;
+        if self.app.store.free_bytes().map_err(Cut::Store)? < reserve + PIECE as u64 {
+            return Err(Cut::NoRoom);
+        }
+        admission::growing(self.app, &self.session.image, bytes).map_err(Cut::UserFull)
     }
 
     /// Hands what is pending over once it is worth it, if it may be kept.
     async fn hand_over_much(&mut self) -> Result<(), Cut> {
         if self.pending.bytes.len() < PIECE {
             return Ok(());
-        }
-        let reserve = self.app.settings.limits.reserve_mib << 20;
-        let free = self.app.store.free_bytes().map_err(Cut::Store)?;
-        if self.session.size_bytes.is_none() && free < reserve + PIECE as u64 {
-            return Err(Cut::NoRoom);
         }
         self.may_go_on(self.arrived())?;
         self.hand_over().await
