@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_read_as_it_was_written_and_none_that_is_longer_than_may_be() {
-        let mut wire = Vec::new();
+        let mut wire: Vec<u8> = Vec::new();
         write(&mut wire, b"question").await.unwrap();
         assert_eq!(read(&mut &wire[..], 8).await.unwrap(), b"question");
         assert_eq!(read(&mut &wire[..], 7).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
