@@ -373,7 +373,9 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
         asks_its_node(network)?;
     }
     for (n, server) in dns.iter().enumerate() {
-        if server.is_unspecified() || server.is_multicast() || server.is_broadcast() || nobodys(server) {
+        // A node that asks them for servers is not to ask what it tells itself alone.
+        let is_own = server.is_unspecified() || server.is_loopback();
+        if is_own || server.is_multicast() || server.is_broadcast() || nobodys(server) {
             return Err(said!(
                 "the name server {server} is no machine's address",
                 "ネームサーバ {server} はマシンのアドレスではありません"

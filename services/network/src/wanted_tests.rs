@@ -106,6 +106,7 @@ fn gateways_and_name_servers_must_be_machines_outside_the_range() {
         (Some("192.0.2.1"), &[]),
         (None, &["203.0.113.150"]),
         (None, &["0.0.0.0"]),
+        (None, &["127.0.0.53"]),
         (None, &["224.0.0.1"]),
         (None, &["255.255.255.255"]),
         (None, &["192.0.2.1", "192.0.2.1"]),

@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 use watari_model::network::NODE_ADDRESS;
 
 pub(crate) use desk::routes;
-pub(crate) use residents::{Port, Residents};
+pub(crate) use residents::{Port, Resident, Residents};
 
 /// Where every cloud's servers ask.
 pub(crate) const ADDRESS: Ipv4Addr = NODE_ADDRESS;

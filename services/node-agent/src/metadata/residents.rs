@@ -14,7 +14,7 @@ use crate::resolver::Asker;
 
 /// Connections of one server at the same time, so that none keeps its neighbours out.
 const SEATS: usize = 8;
-/// Questions for names of one server at the same time, likewise: a mail server has many.
+/// Questions for names by UDP of one server at the same time, likewise: a mail server has many.
 const QUESTIONS: usize = 128;
 
 /// Where a server's questions come from: the bridge that it is plugged into, and its address there.

@@ -15,10 +15,12 @@ mod upstream;
 
 use std::{
     collections::BTreeMap,
+    io,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Semaphore;
 use watari_contracts::{
     agent::Wire,
     plan::{NetworkPlan, PlannedNetwork},
@@ -35,6 +37,9 @@ pub(crate) use upstream::{RESOLV, Way, read, write};
 pub(crate) const DOMAIN: &str = "watari.internal";
 /// The UDP and TCP port that is asked.
 pub(crate) const PORT: u16 = 53;
+/// Questions of all servers that are passed on at the same time. Each has a socket of the agent's until it is answered, and many
+/// servers together must not use up what the agent needs for everything else.
+const PASSED_ON: usize = 1_024;
 
 /// A card whose server asks the node for names.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,13 +64,22 @@ impl Asker {
 /// A network's servers and their addresses.
 type Servers = BTreeMap<String, Vec<IpAddr>>;
 
-/// The names of all servers on provider networks of this node.
-#[derive(Default)]
-pub(crate) struct Names(Mutex<BTreeMap<NetworkName, Servers>>);
+/// The names of all servers on provider networks of this node, and who passes other questions on.
+pub(crate) struct Names {
+    servers: Mutex<BTreeMap<NetworkName, Servers>>,
+    /// Places for questions that are passed on.
+    passed_on: Semaphore,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { servers: Mutex::default(), passed_on: Semaphore::new(PASSED_ON) }
+    }
+}
 
 impl Names {
     fn all(&self) -> MutexGuard<'_, BTreeMap<NetworkName, Servers>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on knows exactly those that a plan names.
@@ -89,12 +103,23 @@ impl Names {
         if let Some(answer) = self.own(&question, &asker.network) {
             return Some(answer);
         }
-        let machines = if asker.upstream.is_empty() { upstream::of_this_machine().await } else { Vec::new() };
-        let asked = upstream::ask(asker.upstream.iter().chain(&machines), &question, way).await;
-        Some(asked.unwrap_or_else(|error| {
+        Some(self.others(&question, asker, way).await.unwrap_or_else(|error| {
             tracing::debug!(network = %asker.network, %error, "a server's question for a name was passed on in vain");
             question.fails(Failure::Broken)
         }))
+    }
+
+    /// What others say.
+    async fn others(&self, question: &Question<'_>, asker: &Asker, way: Way) -> io::Result<Vec<u8>> {
+        let _place = self.passed_on.try_acquire().map_err(io::Error::other)?;
+        let machines;
+        let servers = if asker.upstream.is_empty() {
+            machines = upstream::of_this_machine().await;
+            &machines
+        } else {
+            &asker.upstream
+        };
+        upstream::ask(servers, question, way).await
     }
 
     /// The answer to a question for a name of ours; none if it is for others to answer.
@@ -182,6 +207,17 @@ mod tests {
         names.learn(&plan(Kind::Provider, Some("2001:db8::65")));
         assert_eq!(answered(&names, "web", 28), Some((0, 1)));
         assert_eq!(answered(&names, "web", 255), Some((0, 2)));
+    }
+
+    #[tokio::test]
+    async fn who_finds_all_places_taken_is_told_so_at_once_and_told_our_names_nevertheless() {
+        let names = Names { passed_on: Semaphore::new(0), ..Names::default() };
+        names.learn(&plan(Kind::Provider, None));
+        let asker = Asker { network: "campus".parse().unwrap(), upstream: vec![[192, 0, 2, 53].into()] };
+        for (name, code) in [("www.example.jp", 2), ("web.campus.watari.internal", 0)] {
+            let answer = names.answer(&asked(name, 1), &asker, Way::Udp).await.unwrap();
+            assert_eq!(answer[3] & 0x0f, code, "{name}");
+        }
     }
 
     #[test]

@@ -47,11 +47,7 @@ fn named_in(text: &str) -> Vec<IpAddr> {
 ///
 /// # Errors
 /// Why the last of them did not.
-pub(super) async fn ask(
-    servers: impl Iterator<Item = &IpAddr>,
-    question: &Question<'_>,
-    way: Way,
-) -> io::Result<Vec<u8>> {
+pub(super) async fn ask(servers: &[IpAddr], question: &Question<'_>, way: Way) -> io::Result<Vec<u8>> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "there is no name server to be asked");
     for server in servers {
         let server = SocketAddr::from((*server, PORT));
@@ -89,17 +85,21 @@ async fn by_udp(server: SocketAddr, question: &Question<'_>) -> io::Result<Vec<u
 async fn by_tcp(server: SocketAddr, question: &Question<'_>) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
     write(&mut stream, question.message()).await?;
-    let answer = read(&mut stream).await?;
+    let answer = read(&mut stream, usize::from(u16::MAX)).await?;
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("{server} answers another question"));
     question.is_answered_by(&answer).then_some(answer).ok_or_else(wrong)
 }
 
-/// Reads one message, which has its length before it (RFC 1035, section 4.2.2).
+/// Reads one message of at most so many bytes, which has its length before it (RFC 1035, section 4.2.2).
 ///
 /// # Errors
-/// The connection ends or breaks.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+/// The connection ends or breaks, or the message would be longer.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), most: usize) -> io::Result<Vec<u8>> {
+    let length = usize::from(stream.read_u16().await?);
+    if length > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes is announced")));
+    }
+    let mut message = vec![0; length];
     stream.read_exact(&mut message).await?;
     Ok(message)
 }
@@ -116,6 +116,16 @@ pub(crate) async fn write(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_message_is_read_as_it_was_written_and_none_that_is_longer_than_may_be() {
+        let mut wire: Vec<u8> = Vec::new();
+        write(&mut wire, b"question").await.unwrap();
+        assert_eq!(read(&mut &wire[..], 8).await.unwrap(), b"question");
+        assert_eq!(read(&mut &wire[..], 7).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read(&mut &wire[..9], 8).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(write(&mut wire, &vec![0; 65_536]).await.is_err());
+    }
 
     #[test]
     fn the_machines_name_servers_are_read_from_its_file() {

@@ -10,14 +10,14 @@ use std::{
 use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Bridge;
 use crate::{
-    metadata::Residents,
+    metadata::{Resident, Residents},
     resolver::{self, Asker, Names, Way},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const BACKLOG: i32 = 64;
 /// How long a connection stays, whatever is asked by it.
 const WITHIN: Duration = Duration::from_secs(10);
-/// The most of a question that is read by UDP, in bytes.
+/// The most of a question that is read, in bytes. They are far shorter.
 const LONGEST: usize = 4_096;
 /// A group of each link (RFC 1112).
 const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
@@ -101,12 +101,16 @@ impl Clerk {
         Self { bridge: Arc::from(bridge), residents: Arc::clone(residents), names: Arc::clone(names) }
     }
 
-    /// Who asks from there, and a place for the question; none for nobody of ours, and where all its places are taken.
-    fn asker(&self, from: SocketAddr) -> Option<(Arc<Asker>, OwnedSemaphorePermit)> {
+    /// Who asks from there, and one of its places; none for nobody of ours, and where all these places are taken.
+    fn asker(
+        &self,
+        from: SocketAddr,
+        places: fn(&Resident) -> &Arc<Semaphore>,
+    ) -> Option<(Arc<Asker>, OwnedSemaphorePermit)> {
         let IpAddr::V4(address) = from.ip() else { return None };
         let resident = self.residents.at(&self.bridge, address)?;
         let asker = resident.asker(address)?;
-        let place = Arc::clone(&resident.questions).try_acquire_owned().ok()?;
+        let place = Arc::clone(places(&resident)).try_acquire_owned().ok()?;
         Some((asker, place))
     }
 
@@ -117,10 +121,14 @@ impl Clerk {
                 Ok(asked) => asked,
                 Err(error) => return self.is_over(&error),
             };
-            let Some((asker, place)) = self.asker(from) else { continue };
-            let (message, names, socket) = (question[..length].to_vec(), Arc::clone(&self.names), Arc::clone(&socket));
+            let Some((asker, place)) = self.asker(from, |resident| &resident.questions) else { continue };
+            // A question that waits for others must not keep the port from who listens there next.
+            let (message, names, socket) =
+                (question[..length].to_vec(), Arc::clone(&self.names), Arc::downgrade(&socket));
             tokio::spawn(async move {
-                if let Some(answer) = names.answer(&message, &asker, Way::Udp).await {
+                if let Some(answer) = names.answer(&message, &asker, Way::Udp).await
+                    && let Some(socket) = socket.upgrade()
+                {
                     // Who has gone meanwhile asks the next node.
                     let _ = socket.send_to(&answer, from).await;
                 }
@@ -135,7 +143,7 @@ impl Clerk {
                 Ok(called) => called,
                 Err(error) => return self.is_over(&error),
             };
-            let Some((asker, place)) = self.asker(from) else { continue };
+            let Some((asker, place)) = self.asker(from, |resident| &resident.seats) else { continue };
             let names = Arc::clone(&self.names);
             tokio::spawn(async move {
                 let _ = timeout(WITHIN, talk(stream, &asker, &names)).await;
@@ -152,7 +160,7 @@ impl Clerk {
 
 /// One question after another, until there are no more.
 async fn talk(mut stream: TcpStream, asker: &Asker, names: &Names) {
-    while let Ok(message) = resolver::read(&mut stream).await {
+    while let Ok(message) = resolver::read(&mut stream, LONGEST).await {
         let Some(answer) = names.answer(&message, asker, Way::Tcp).await else { return };
         if resolver::write(&mut stream, &answer).await.is_err() {
             return;

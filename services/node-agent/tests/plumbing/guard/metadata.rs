@@ -128,6 +128,11 @@ fn names() {
     assert_eq!(by_udp("mail", RESOLVER, "nobody.campus.watari.internal", PATIENCE), Some((3, None)));
     assert_eq!(by_udp("mail", RESOLVER, "www.example.jp", PATIENCE), Some((REFUSED, None)));
     assert_eq!(by_udp("web", RESOLVER, "distant", SHUT), None, "it has other name servers");
+    let mut stream = call("mail", RESOLVER, PATIENCE).unwrap();
+    // Sooner than any connection ends.
+    stream.set_read_timeout(Some(PATIENCE / 2)).unwrap();
+    stream.write_all(&[0xff; 2]).unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "nobody waits for a question of 64 KiB");
 }
 
 fn plan() -> NetworkPlan {
