@@ -69,6 +69,7 @@ use room::Room;
 use saving::Saves;
 pub use settings::{DEFAULTS, Settings};
 use store::{Journal, JournalError};
+pub use trim::one_arena;
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
