@@ -120,7 +120,8 @@ async fn run(image: &Path, accelerator: &str, cpu: &str) -> Result<std::result::
     }
     let said = String::from_utf8_lossy(&said);
     let word = said.lines().next().unwrap_or("QEMU said nothing");
-    let ended = if status.is_some() { "QEMU ended".to_owned() } else { format!("nothing ran within {} s", BOUND.as_secs()) };
+    let ended =
+        if status.is_some() { "QEMU ended".to_owned() } else { format!("nothing ran within {} s", BOUND.as_secs()) };
     Ok(Err(format!("{ended}: {word}")))
 }
 
@@ -133,7 +134,7 @@ mod tests {
     #[test]
     fn the_sector_is_made_of_its_source() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hypervisor/probe/sector.S");
-        let scratch = tempfile::tempdir().unwrap();
+        let scratch = watari_testkit::TempDir::new();
         let (object, sector) = (scratch.path().join("sector.o"), scratch.path().join("sector.bin"));
         let run = |program: &str, args: &[&str], of: &Path, into: &Path| {
             let mut command = std::process::Command::new(program);
@@ -141,7 +142,7 @@ mod tests {
         };
         run("as", &["--64"], &source, &object);
         run("ld", &["-m", "elf_x86_64", "-Ttext", "0x7c00", "--oformat", "binary"], &object, &sector);
-        assert_eq!(std::fs::read(sector).unwrap(), SECTOR);
+        assert_eq!(std::fs::read(sector).unwrap(), SECTOR.as_slice());
     }
 
     #[tokio::test]

@@ -58,7 +58,8 @@ pub enum Membership {
 pub async fn membership(bus: &Bus, name: &str) -> Membership {
     // Every host asks this by day and night, and only the word of the one that leads counts: the others are spared
     // answers, and an inbox that is made known to all of them.
-    let asked = asked::<servers::Answer>(bus, SERVERS.to_owned(), &json!({"leader_only": true}));
+    let leader_only = json!({"leader_only": true});
+    let asked = asked::<servers::Answer>(bus, SERVERS.to_owned(), &leader_only);
     match timeout(PATIENCE.total, asked).await {
         Ok(Ok(answer)) => servers::membership(&[answer], name),
         Ok(Err(_)) | Err(_) => Membership::Unknown,

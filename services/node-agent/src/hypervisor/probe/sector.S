@@ -40,9 +40,13 @@ protected:
     int $gate
 
     /* The first 2 MiB are where they are. */
+    xorl %eax, %eax
     movl $pages + 0x1003, pages
+    movl %eax, pages + 4
     movl $pages + 0x2003, pages + 0x1000
+    movl %eax, pages + 0x1004
     movl $0x83, pages + 0x2000
+    movl %eax, pages + 0x2004
     movl $pages, %eax
     movl %eax, %cr3
     movl %cr4, %eax
