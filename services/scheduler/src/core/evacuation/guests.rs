@@ -2,9 +2,9 @@
 //! guests go home themselves, live, one round after another: what comes home makes room elsewhere, and what goes makes room
 //! here. So a ring of servers that stand in each other's places comes undone, if there is room for one of them anywhere.
 //!
-//! Nobody is sent to where neither is its home; whose home is being emptied, or who has chosen to stay, is left alone.
-//! Nobody goes in vain either: guests leave a node only if one that belongs there has room on it when they are gone. Each
-//! goes home once, and nothing but an outage brings it back.
+//! Nobody is sent to where neither is its home; whose home is being emptied or on battery, or who has chosen to stay, is left
+//! alone. Nobody goes in vain either: guests leave a node only if one that belongs there has room on it when they are gone.
+//! Each goes home once, and nothing but an outage brings it back.
 
 use std::{
     cmp::Reverse,
@@ -15,6 +15,7 @@ use watari_model::{
     NodeName, Refusal, SiteName,
     migration::Reason,
     outage::{Left, Outage},
+    site::Supply,
     vm::{Evacuate, State, Vm},
 };
 
@@ -134,8 +135,8 @@ fn guests<'s>(turn: &Turn<'s>, outage: &Outage, site: &SiteName) -> BTreeMap<Nod
     let mut guests: BTreeMap<NodeName, Vec<Guest<'s>>> = BTreeMap::new();
     for vm in snap.vms.values().map(|entry| &entry.value) {
         let Some(node) = vm.node().filter(|node| snap.site_of(node) == Some(site)) else { continue };
-        let is_guest = vm.home_site != *site && vm.spec.evacuate == Evacuate::Live && !turn.drains(&vm.home_site);
-        if !is_guest || vm.state != State::Running {
+        let is_guest = vm.home_site != *site && vm.spec.evacuate == Evacuate::Live && vm.state == State::Running;
+        if !is_guest || turn.drains(&vm.home_site) || is_on_battery(turn, &vm.home_site) {
             continue;
         }
         let waits = match standing(turn, outage, Reason::Return, vm) {
@@ -149,6 +150,11 @@ fn guests<'s>(turn: &Turn<'s>, outage: &Outage, site: &SiteName) -> BTreeMap<Nod
         there.sort_by_key(|guest| (Reverse(guest.vm.claims().memory_mib), guest.vm.name.clone()));
     }
     guests
+}
+
+fn is_on_battery(turn: &Turn<'_>, site: &SiteName) -> bool {
+    let power = turn.snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
+    power.is_some_and(|power| power.supply == Supply::Battery)
 }
 
 #[cfg(test)]
@@ -241,6 +247,16 @@ mod tests {
         let mut picky = own();
         picky.spec.node_labels.insert("disk".to_owned(), "ssd".to_owned());
         assert_eq!(begun(&returning(vec![picky, on("m1", "guest", "yamate", 800)])), [], "room would not help");
+    }
+
+    #[test]
+    fn no_guest_goes_home_to_a_battery() {
+        let mut snap = returning(vec![on("y1", "mail", "myodaiji", 600), on("m1", "guest", "yamate", 800)]);
+        let mut yamate = site("yamate");
+        yamate.apply(watari_model::site::Change::Told(Supply::Battery, None), at(500));
+        let entry = Entry { value: yamate, revision: 99, created: at(0) };
+        Arc::make_mut(&mut snap.sites).insert("yamate".to_owned(), Arc::new(entry));
+        assert_eq!(begun(&snap), []);
     }
 
     #[test]
