@@ -310,7 +310,7 @@ proptest! {
             moves.iter().enumerate().map(|(index, (_, to))| (index, Ok(to.clone()))).collect();
         let word = match change {
             0 => {
-                proposal.remove(index);
+                drop(proposal.remove(index));
                 "forgotten"
             }
             1 => {
