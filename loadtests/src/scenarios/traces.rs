@@ -75,7 +75,7 @@ impl Collector {
         while let Some(length) = head(&mut requests)? {
             let mut body = vec![0; length];
             requests.read_exact(&mut body)?;
-            self.spans().extend(otlp::spans(&body));
+            self.spans().extend(otlp::spans(&body).map_err(io::Error::other)?);
             answers
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")?;
         }

@@ -29,14 +29,14 @@ impl Bounded {
     /// At most so many connections.
     #[must_use]
     pub fn new(connections: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(connections)), read_ahead: 0 }
+        Self { places: Arc::new(Semaphore::new(connections)), read_ahead: 1 }
     }
 
     /// The same, and of each connection so many bytes are read at once, which it keeps room for. For those over which much
     /// comes by TLS: rustls asks for 4 KiB at a time, which would be a call of the system each.
     #[must_use]
     pub fn reading_ahead(self, bytes: usize) -> Self {
-        Self { read_ahead: bytes, ..self }
+        Self { read_ahead: bytes.max(1), ..self }
     }
 }
 
@@ -53,7 +53,7 @@ impl<S> Accept<TcpStream, S> for Bounded {
                 let _ = stream.set_nodelay(true);
                 // A peer that takes nothing for so long is gone, and so is its place.
                 let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
-                // Without room it hands on whatever it is asked for.
+                // Whoever asks for more than there is room for is handed it directly: with room for one byte that is everybody.
                 let stream = BufReader::with_capacity(self.read_ahead, stream);
                 Ok((Placed { stream, _place: place }, service))
             }

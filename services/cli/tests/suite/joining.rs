@@ -273,10 +273,14 @@ fn a_token_that_is_read_from_standard_input_stands_in_no_list_of_processes() {
     command.arg("--root").arg(place.path("m2")).arg(format!("127.0.0.1:{}", place.port));
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut join = piped.spawn().unwrap();
-    // It waits for the token.
+    // It waits for the token, once its program has taken the place of ours.
+    let told = |list: &str| {
+        let bytes = fs::read(format!("/proc/{}/{list}", join.id())).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    eventually(|| if told("cmdline").contains("--token") { Ok(()) } else { Err("it never ran".to_owned()) });
     for list in ["cmdline", "environ"] {
-        let told = fs::read(format!("/proc/{}/{list}", join.id())).unwrap();
-        assert!(!told.is_empty() && !String::from_utf8_lossy(&told).contains(&token), "{list} tells the token");
+        assert!(!told(list).contains(&token), "{list} tells the token");
     }
     join.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
     let ran = Ran::of(join.wait_with_output().unwrap());
