@@ -2,6 +2,8 @@
 
 pub mod trace;
 
+use std::iter;
+
 use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
@@ -55,9 +57,11 @@ pub(crate) fn start(settings: &Telemetry, service: &str, instance: &str) -> Resu
     // Whoever wants few lines has not asked for torn traces.
     let spans = provider.as_ref().map(|provider| {
         let layer = tracing_opentelemetry::layer::<Registry>().with_tracer(provider.tracer("watari"));
-        layer.with_filter(LevelFilter::INFO)
+        layer.with_filter(LevelFilter::INFO).boxed()
     });
-    tracing_subscriber::registry().with(lines.with_filter(filter).and_then(spans)).try_init()?;
+    // A list, since a layer that is not there would count as one that wants nothing, and the lines with it.
+    let layers: Vec<_> = iter::once(lines.with_filter(filter).boxed()).chain(spans).collect();
+    tracing_subscriber::registry().with(layers).try_init()?;
     Ok(Traces(provider))
 }
 
