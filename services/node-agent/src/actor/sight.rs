@@ -1,10 +1,10 @@
 //! One look at a domain: libvirt's word and the process's existence, within a bound.
 
 use watari_contracts::agent::{Domain, OffReason};
-use watari_model::VmName;
+use watari_model::{VmName, vm::Standstill};
 
 use crate::{
-    hypervisor::{DomainState, Error, StopReason, Witness},
+    hypervisor::{DomainState, Error, PauseReason, StopReason, Witness},
     node::Node,
 };
 
@@ -17,13 +17,15 @@ pub struct Sight {
     pub uuid: Option<String>,
     /// A domain of that name is here which is none of ours.
     pub foreign: bool,
+    /// Why our domain stands still, if it does though no job is at work on it, and libvirt says so.
+    pub still: Option<Standstill>,
 }
 
 impl Sight {
     /// Before the first look.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { domain: Domain::Unknown, uuid: None, foreign: false }
+        Self { domain: Domain::Unknown, uuid: None, foreign: false, still: None }
     }
 }
 
@@ -47,17 +49,17 @@ async fn ask(node: &Node, vm: &VmName, uuid: Option<&str>) -> Result<Sight, Erro
         (Some(ours), Some(there)) if ours != there => {
             let process = node.hypervisor.process(vm.as_str(), ours).await?;
             let domain = if process.is_some() { Domain::Unknown } else { Domain::Absent };
-            Ok(Sight { domain, uuid: Some(there), foreign: true })
+            Ok(Sight { domain, uuid: Some(there), foreign: true, still: None })
         }
         (Some(ours), _) => {
             let witness = node.hypervisor.witness(vm.as_str(), ours).await?;
-            Ok(Sight { domain: domain(witness), uuid: Some(ours.to_owned()), foreign: false })
+            Ok(Sight { domain: domain(witness), uuid: Some(ours.to_owned()), foreign: false, still: still(witness) })
         }
         (None, Some(there)) => {
             let witness = node.hypervisor.witness(vm.as_str(), &there).await?;
-            Ok(Sight { domain: domain(witness), uuid: Some(there), foreign: true })
+            Ok(Sight { domain: domain(witness), uuid: Some(there), foreign: true, still: None })
         }
-        (None, None) => Ok(Sight { domain: Domain::Absent, uuid: None, foreign: false }),
+        (None, None) => Ok(Sight { domain: Domain::Absent, uuid: None, foreign: false, still: None }),
     }
 }
 
@@ -70,6 +72,26 @@ fn domain(witness: Witness) -> Domain {
         Witness::Arriving(_) => Domain::Incoming,
         Witness::Paused(_) => Domain::Paused,
         Witness::Unclear(..) => Domain::Unknown,
+    }
+}
+
+/// Why a domain that is whole stands still. What is just being started, saved or moved is not meant.
+const fn still(witness: Witness) -> Option<Standstill> {
+    match witness {
+        Witness::Paused(_) => Some(Standstill::Suspended),
+        Witness::Unclear(DomainState::Crashed, Some(_)) => Some(Standstill::Crashed),
+        Witness::Unclear(DomainState::Paused(reason), Some(_)) => match reason {
+            PauseReason::IoError => Some(Standstill::IoError),
+            PauseReason::Crashed => Some(Standstill::Crashed),
+            PauseReason::Ending => Some(Standstill::Ended),
+            PauseReason::ApiError | PauseReason::Other => Some(Standstill::Stopped),
+            PauseReason::User
+            | PauseReason::Migration
+            | PauseReason::StartingUp
+            | PauseReason::Saving
+            | PauseReason::PostCopy => None,
+        },
+        _ => None,
     }
 }
 

@@ -77,6 +77,7 @@ pub(super) fn nothing(vm: &VmName) -> VmFact {
         disk: false,
         passage: None,
         stack: Stack::default(),
+        still: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn decided(mail: Vm, domain: Domain, answers: &[(String, Outcome)], now: u64) ->
         disk: true,
         passage: None,
         stack: Stack::default(),
+        still: None,
     };
     let facts = NodeFacts { at: at(now), vms: BTreeMap::from([(mail.name.clone(), fact)]), ..facts("m1", "myodaiji") };
     put(&mut docs.vms, &mut counter, mail, 0);

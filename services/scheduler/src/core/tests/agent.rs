@@ -187,6 +187,7 @@ impl Host {
             disk: guest.disk != Disk::None,
             passage: guest.passage,
             stack: watari_contracts::agent::Stack::default(),
+            still: None,
         }
     }
 
