@@ -17,7 +17,7 @@ use super::{
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
-    strangers,
+    standstill, strangers,
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
@@ -260,6 +260,9 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
             return;
         }
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
+    }
+    if standstill::decide(turn, entry) {
+        return;
     }
     if vm.halt.is_some() {
         // It was called off in time, or the server has left after all.

@@ -41,6 +41,7 @@ mod server;
 mod since;
 mod snapshot;
 mod speed;
+mod standstill;
 mod strangers;
 mod surplus;
 mod turn;

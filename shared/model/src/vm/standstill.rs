@@ -46,13 +46,15 @@ impl Standstill {
             Self::IoError => ("its disk cannot be read or written", "ディスクの読み書きができません"),
             Self::Internal => ("QEMU met an internal error and cannot go on", "QEMU の内部エラーにより続行できません"),
             Self::Crashed => ("its guest has crashed", "ゲストがクラッシュしました"),
-            Self::Ended => {
-                ("its guest has shut down and its process does not end", "ゲストは停止しましたが、プロセスが終了しません")
-            }
+            Self::Ended => (
+                "its guest has shut down and its process does not end",
+                "ゲストは停止しましたが、プロセスが終了しません",
+            ),
             Self::Stopped => ("QEMU has stopped it and does not say why", "QEMU が停止させましたが、理由は不明です"),
-            Self::Suspended => {
-                ("somebody has paused it there, not by way of Watari", "Watari を介さずに、ノード上で一時停止されました")
-            }
+            Self::Suspended => (
+                "somebody has paused it there, not by way of Watari",
+                "Watari を介さずに、ノード上で一時停止されました",
+            ),
         };
         Said::new(en, ja)
     }
@@ -75,10 +77,9 @@ impl Standstill {
                 "node {node} tries to have it go on; /var/log/libvirt/qemu/{vm}.log there says more",
                 "ノード {node} が再開を試みています。詳細はそのノードの /var/log/libvirt/qemu/{vm}.log にあります"
             ),
-            Self::Suspended => said!(
-                "on node {node}: virsh resume {vm}",
-                "ノード {node} で virsh resume {vm} を実行すると再開します"
-            ),
+            Self::Suspended => {
+                said!("on node {node}: virsh resume {vm}", "ノード {node} で virsh resume {vm} を実行すると再開します")
+            }
         }
     }
 }
