@@ -105,3 +105,33 @@ fn reason(state: DomainState) -> OffReason {
         _ => OffReason::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hypervisor::ProcessId;
+
+    #[test]
+    fn only_what_is_whole_and_at_no_job_stands_still_and_each_for_its_reason() {
+        let process = ProcessId { pid: 7, start_ticks: 7 };
+        let paused = |reason| still(Witness::Unclear(DomainState::Paused(reason), Some(process)));
+        assert_eq!(still(Witness::Paused(process)), Some(Standstill::Suspended));
+        assert_eq!(still(Witness::Unclear(DomainState::Crashed, Some(process))), Some(Standstill::Crashed));
+        for (reason, told) in [
+            (PauseReason::IoError, Standstill::IoError),
+            (PauseReason::Crashed, Standstill::Crashed),
+            (PauseReason::Ending, Standstill::Ended),
+            (PauseReason::ApiError, Standstill::Stopped),
+            (PauseReason::Other, Standstill::Stopped),
+        ] {
+            assert_eq!(paused(reason), Some(told), "{reason:?}");
+        }
+        let by_a_job = [PauseReason::Migration, PauseReason::StartingUp, PauseReason::Saving, PauseReason::PostCopy];
+        assert!(by_a_job.into_iter().all(|reason| paused(reason).is_none()));
+        let moves = [Witness::Running(process), Witness::Arriving(process), Witness::Absent];
+        assert!(moves.into_iter().all(|witness| still(witness).is_none()));
+        let dead = DomainState::Paused(PauseReason::IoError);
+        assert_eq!(still(Witness::Gone(dead)), None, "no process of it lives");
+        assert_eq!(still(Witness::Unclear(dead, None)), None);
+    }
+}

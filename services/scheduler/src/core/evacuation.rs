@@ -383,7 +383,7 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     if vm.state != vm::State::Running {
         return Standing::Waiting;
     }
-    match standstill::told(vm) {
+    match standstill::stands_still(vm) {
         None => tried(turn, outage, reason, vm),
         Some(_) if standstill::starts_anew(turn, vm) => Standing::Waiting,
         // Nothing can be sent of it while it stands still; it leaves if it goes on in time.

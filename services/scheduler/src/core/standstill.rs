@@ -24,8 +24,8 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     let Some((node, Sight::Seen(fact))) = vm.node().map(|node| (node, turn.sight(node, &vm.name))) else {
         return false;
     };
-    let Some(still) = stands(fact, vm) else {
-        let is_over = told(vm).is_some() && fact.domain == Domain::Running;
+    let Some(still) = by(fact, vm) else {
+        let is_over = stands_still(vm).is_some() && fact.domain == Domain::Running;
         if is_over {
             turn.change_vm(entry, [], |vm| vm.fault = None);
         }
@@ -42,14 +42,14 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     }
     // What was told a while ago must not end what runs by now.
     let seen = turn.look_within(entry, node, turn.rules.poll_ms);
-    if seen.is_some_and(|fact| stands(fact, vm) == Some(still)) {
+    if seen.is_some_and(|fact| by(fact, vm) == Some(still)) {
         turn.change_vm(entry, [Change::StopAsked], |vm| vm.force_off = true);
     }
     true
 }
 
 /// What an agent says that it stands still by, under the grant that it has.
-fn stands(fact: &VmFact, vm: &Vm) -> Option<Standstill> {
+fn by(fact: &VmFact, vm: &Vm) -> Option<Standstill> {
     fact.still.filter(|_| fact.granted && fact.generation == vm.generation())
 }
 
@@ -58,14 +58,14 @@ fn is_to_start_anew(vm: &Vm, still: Standstill) -> bool {
 }
 
 /// What is told of a server that stands still.
-pub(super) fn told(vm: &Vm) -> Option<&Refusal> {
+pub(crate) fn stands_still(vm: &Vm) -> Option<&Refusal> {
     vm.fault.as_ref().filter(|fault| matches!(fault, Refusal::VmStandsStill { .. }))
 }
 
 /// Whether one that stands still is about to be started anew.
 pub(super) fn starts_anew(turn: &Turn<'_>, vm: &Vm) -> bool {
     let sight = vm.node().map(|node| turn.sight(node, &vm.name));
-    matches!(sight, Some(Sight::Seen(fact)) if stands(fact, vm).is_some_and(|still| is_to_start_anew(vm, still)))
+    matches!(sight, Some(Sight::Seen(fact)) if by(fact, vm).is_some_and(|still| is_to_start_anew(vm, still)))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal>
     if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {
         return Some(halt.fault.clone());
     }
-    if let Some(still) = standstill::told(vm).filter(|_| vm.state == vm::State::Running) {
+    if let Some(still) = standstill::stands_still(vm).filter(|_| vm.state == vm::State::Running) {
         return Some(still.clone());
     }
     match vm.state {
