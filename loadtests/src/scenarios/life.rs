@@ -198,7 +198,7 @@ fn stands_still(stage: &Stage) -> anyhow::Result<()> {
     let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
     let boot = stage.boot_id(&address)?;
     let virsh = |words: &[&str]| stage.lab.run(&[&["exec", &node, "--", "virsh"], words].concat());
-    let told = || Ok(stage.show("vm", "mail")?["fault"]["code"] == "vm.stands-still");
+    let told = || -> anyhow::Result<bool> { Ok(stage.show("vm", "mail")?["fault"]["code"] == "vm.stands-still") };
     virsh(&["suspend", "mail"])?;
     let named = until(60, "it is told that somebody has paused it", told).and_then(|()| {
         ensure!(stage.show("vm", "mail")?["state"] == "running", "it is still to run");
@@ -211,7 +211,7 @@ fn stands_still(stage: &Stage) -> anyhow::Result<()> {
     stage.until_page(&address, 60)?;
     // libvirt knows no reason for what QEMU was told behind its back, as for an error of QEMU's own.
     virsh(&["qemu-monitor-command", "mail", "--hmp", "stop"])?;
-    ensure!(virsh(&["domstate", "mail"])?.trim() == "paused", "it goes on by itself");
+    until(10, "it stands still", || Ok(virsh(&["domstate", "mail"])?.trim() == "paused"))?;
     until(60, "its node has it go on", || Ok(virsh(&["domstate", "mail"])?.trim() == "running"))?;
     stage.until_page(&address, 60)?;
     ensure!(stage.boot_id(&address)? == boot, "it was booted anew");

@@ -42,15 +42,20 @@ pub(super) struct Stall {
     since: u64,
     tries: u32,
     tried_at: u64,
+    /// Whether it has been seen running since it was tried.
+    runs: bool,
 }
 
 impl Stall {
     /// What is known after another look.
     pub(super) fn after(before: Option<Self>, domain: Domain, still: Option<Standstill>, now: u64) -> Option<Self> {
         match (before, still) {
-            (Some(before), Some(still)) if before.is_by(still) => Some(before),
-            (_, Some(still)) => Some(Self { still, since: now, tries: 0, tried_at: 0 }),
-            (Some(before), None) => before.is_not_over(domain, now).then_some(before),
+            (Some(before), Some(still)) if before.is_by(still) => Some(Self { runs: false, ..before }),
+            (_, Some(still)) => Some(Self { still, since: now, tries: 0, tried_at: 0, runs: false }),
+            (Some(before), None) => {
+                let runs = domain == Domain::Running || (domain == Domain::Unknown && before.runs);
+                before.is_not_over(domain, now).then_some(Self { runs, ..before })
+            }
             (None, None) => None,
         }
     }
@@ -72,8 +77,10 @@ impl Stall {
     /// What is told of it by now.
     pub(super) fn told(&self, now: u64) -> Option<Standstill> {
         let lasts_ms = now.saturating_sub(self.since);
-        let least_ms = match self.still {
-            Standstill::Stopped if self.tries == 0 => UNTRIED_MS,
+        let least_ms = match (self.still, self.tries) {
+            (Standstill::Stopped, 0) => UNTRIED_MS,
+            // It went on at the first try.
+            (Standstill::Stopped, 1) if self.runs => return None,
             _ => LASTS_MS,
         };
         (lasts_ms >= least_ms).then_some(self.still)
@@ -175,7 +182,7 @@ mod tests {
     fn one_that_is_tried_counts_as_still_until_it_has_run_for_a_while() {
         let tried = seen(Standstill::IoError).tried(20_000, false);
         let after = |domain, still, now| Stall::after(Some(tried), domain, still, now);
-        assert_eq!(after(Domain::Running, None, 20_000 + GOES_ON_MS - 1), Some(tried));
+        assert_eq!(after(Domain::Running, None, 20_000 + GOES_ON_MS - 1), Some(Stall { runs: true, ..tried }));
         assert_eq!(after(Domain::Unknown, FULL, 21_000), Some(tried), "its disk is full again: the pauses grow");
         assert_eq!(after(Domain::Running, None, 20_000 + GOES_ON_MS), None);
         assert_eq!(after(Domain::Absent, None, 21_000), None);
@@ -187,7 +194,12 @@ mod tests {
         let at = 1_000 + LASTS_MS;
         assert_eq!((stopped.told(at), stopped.is_due(at)), (None, true));
         assert_eq!(stopped.told(1_000 + UNTRIED_MS), Some(Standstill::Stopped), "orders left no time for it");
-        assert_eq!(stopped.tried(at, false).told(at), Some(Standstill::Stopped));
+        let tried = stopped.tried(at, false);
+        assert_eq!(tried.told(at), Some(Standstill::Stopped));
+        let goes_on = Stall::after(Some(tried), Domain::Running, None, at).unwrap();
+        assert_eq!(goes_on.told(at), None, "nobody need learn of it");
+        let twice = Stall::after(Some(goes_on.tried(at, false)), Domain::Running, None, at).unwrap();
+        assert_eq!(twice.told(at), Some(Standstill::Stopped), "it does not stay up");
         let internal = stopped.tried(at, true);
         assert_eq!((internal.told(at), internal.is_due(u64::MAX)), (Some(Standstill::Internal), false));
         let again = Stall::after(Some(internal), Domain::Unknown, Some(Standstill::Stopped), at);

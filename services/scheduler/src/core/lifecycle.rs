@@ -235,6 +235,10 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
         if stays && vm.desired == Desired::Running {
             vm.desired = Desired::Stopped;
         }
+        // Of one that is to start again it is told why it went off.
+        if vm.desired != Desired::Running && standstill::stands_still(vm).is_some() {
+            vm.fault = None;
+        }
         // Whoever forces it off while it is being saved wants it no less.
         vm.force_off &= saved;
     });
