@@ -74,7 +74,7 @@ const GROUPS: [(u32, Group); 31] = [
     (60, busy::SCENARIOS),
     (72, saving::SCENARIOS),
     (310, kills::SCENARIOS),
-    (300, doctor::SCENARIOS),
+    (150, doctor::SCENARIOS),
     (52, backup::SCENARIOS),
     (200, preseeding::SCENARIOS),
     (30, stores::SCENARIOS),

@@ -8,11 +8,17 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
-use serde::Serialize;
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 use watari_chassis::{Bucket, Bus, CallError, Context, config::Common};
-use watari_contracts::{Service, scheduler::ListVms};
-use watari_model::vm::Vm;
+use watari_contracts::{
+    Service,
+    scheduler::{ListVms, VmPage},
+};
+use watari_model::{VmName, vm::Vm};
 use watari_testkit::NatsServer;
 
 use super::{
@@ -29,12 +35,16 @@ const READY: Duration = Duration::from_secs(60);
 pub struct Listing {
     /// How many servers there were.
     pub servers: usize,
-    /// How many lists were asked for.
+    /// How many lists were asked for, of each kind.
     pub requests: u64,
-    /// Median.
+    /// Median of the time until all of a list is here.
     pub p50_ms: f64,
-    /// 99th percentile.
+    /// Its 99th percentile.
     pub p99_ms: f64,
+    /// Median of the time until the asker has made servers of it as well, which is its own work.
+    pub read_p50_ms: f64,
+    /// Its 99th percentile.
+    pub read_p99_ms: f64,
     /// A bare echo's 99th percentile, interleaved.
     pub echo_p99_ms: f64,
 }
@@ -78,7 +88,7 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
     let bus = &ctx.bus;
     let begun = Instant::now();
     loop {
-        let listed = list(bus).await;
+        let listed = list(bus, Outline::told).await;
         if listed.as_ref().is_ok_and(|listed| *listed == servers) {
             break;
         }
@@ -86,28 +96,55 @@ pub async fn run(program: &Path, servers: usize, requests: u64) -> anyhow::Resul
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut heard = bus.subscribe("watari.bench.echo").await?;
-    let (mut lists, mut echoes) = (Taken::none()?, Taken::none()?);
+    let (mut lists, mut reads, mut echoes) = (Taken::none()?, Taken::none()?, Taken::none()?);
     for _ in 0..requests {
         let began = Instant::now();
-        list(bus).await?;
+        list(bus, Outline::told).await?;
         lists.take(began)?;
+        let began = Instant::now();
+        list(bus, |page: VmPage| (page.vms.len(), page.next)).await?;
+        reads.take(began)?;
         let began = Instant::now();
         bus.publish_json("watari.bench.echo", &()).await?;
         heard.next().await.context("no echo")?;
         echoes.take(began)?;
     }
-    let (list, echo) = (lists.latency(), echoes.latency());
-    Ok(Listing { servers, requests, p50_ms: list.p50_ms, p99_ms: list.p99_ms, echo_p99_ms: echo.p99_ms })
+    let (list, read, echo) = (lists.latency(), reads.latency(), echoes.latency());
+    Ok(Listing {
+        servers,
+        requests,
+        p50_ms: list.p50_ms,
+        p99_ms: list.p99_ms,
+        read_p50_ms: read.p50_ms,
+        read_p99_ms: read.p99_ms,
+        echo_p99_ms: echo.p99_ms,
+    })
 }
 
-/// Asks for all servers, page after page as the scheduler makes them (a message has its bounds), and counts them.
-async fn list(bus: &Bus) -> Result<usize, CallError> {
+/// Of a page what its asker must know to go on.
+#[derive(Deserialize)]
+struct Outline {
+    vms: Vec<IgnoredAny>,
+    next: Option<VmName>,
+}
+
+impl Outline {
+    fn told(self) -> (usize, Option<VmName>) {
+        (self.vms.len(), self.next)
+    }
+}
+
+/// Asks for all servers, page after page as the scheduler makes them (a message has its bounds), and counts them. `told`
+/// says how many are on a page and after whom the next one begins.
+async fn list<A: DeserializeOwned>(bus: &Bus, told: impl Fn(A) -> (usize, Option<VmName>)) -> Result<usize, CallError> {
     let mut ask = ListVms { limit: Some(1000), ..ListVms::default() };
     let mut listed = 0;
     loop {
-        let page = bus.request(&ask).await?;
-        listed += page.vms.len();
-        let Some(next) = page.next else { return Ok(listed) };
-        ask.after = Some(next);
+        let (count, next) = told(bus.request_part(&ask).await?);
+        listed += count;
+        if next.is_none() {
+            return Ok(listed);
+        }
+        ask.after = next;
     }
 }

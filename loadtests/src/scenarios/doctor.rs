@@ -1,36 +1,36 @@
-//! `watari doctor` names what is really broken, one thing after the other, and nothing else.
+//! `watari doctor` names what is really broken, and nothing else. What does not hide one another is broken together: each
+//! time that something is mended the lab is waited for until it is well again.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::{Stage, until};
 
+mod around;
 mod more;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_nothing_in_a_healthy_lab_but_what_the_lab_is", healthy),
-    ("the_doctor_names_a_bridge_that_is_down", bridge_down),
-    ("the_doctor_names_a_bridge_that_leads_nowhere", bridge_alone),
-    ("the_doctor_names_a_bridge_that_is_gone_and_an_interface_in_its_place_that_is_none", more::bridge_gone),
+    ("the_doctor_names_bridges_that_are_down_lead_nowhere_are_gone_or_are_none", more::bridges),
     ("the_doctor_names_each_of_many_things_that_are_broken_at_once_and_nothing_else", many),
-    ("the_doctor_names_a_node_whose_agent_is_stopped", agent_stopped),
     ("the_doctor_mends_what_is_stopped_and_what_is_open_on_its_own_host", mended),
-    ("the_doctor_names_on_a_node_who_answers_dhcp_beside_us_and_ways_that_are_closed_or_narrow", around),
-    ("the_doctor_names_a_witness_without_power", witness_off),
+    ("the_doctor_names_what_is_wrong_with_its_own_node_and_with_the_ways_from_there", around::node),
+    ("the_doctor_names_what_is_wrong_with_its_own_front_end_or_witness", around::front_and_witness),
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
     ("the_doctor_names_what_people_have_made_that_cannot_go_well", more::made_by_people),
-    ("the_doctor_names_what_is_wrong_with_the_host_on_which_it_is_called", more::host_itself),
-    ("the_doctor_names_a_service_that_nobody_leads_and_who_may_not_ask_about_what", more::unanswered),
-    ("the_doctor_names_a_whole_campus_that_is_silent_and_none_of_its_nodes_by_itself", more::campus_silent),
-    ("the_doctor_names_a_node_that_is_known_to_be_off", more::node_off),
+    ("the_doctor_names_a_witness_without_power_and_a_service_that_nobody_leads", more::unanswered),
+    ("the_doctor_names_what_somebody_may_not_ask", more::not_permitted),
+    ("the_doctor_names_a_node_that_is_silent_then_its_whole_campus_and_a_node_that_is_known_to_be_off", more::silent),
 ];
 
 /// Where nothing runs that another scenario needs.
 const NODE: &str = "y2";
+/// The other node of its campus.
+const NEIGHBOUR: &str = "y1";
 /// An administrator's key, where the client has it.
 const KEY: &str = "/etc/watari/administrator.nk";
 /// What is so in every lab, or on a machine that does much besides: nobody answers for its UPS until an `upsd`
@@ -56,10 +56,40 @@ impl Found {
         self.0.iter().any(|finding| finding["code"] == code && says(finding))
     }
 
+    /// Whether all of this is named, of code and word.
+    fn names_all(&self, broken: &[(&str, &str)]) -> bool {
+        broken.iter().all(|(code, word)| self.names(code, word))
+    }
+
+    fn names_any(&self, broken: &[(&str, &str)]) -> bool {
+        broken.iter().any(|(code, word)| self.names(code, word))
+    }
+
     /// Save of notes.
     fn codes(&self) -> BTreeSet<&str> {
         let worse = self.0.iter().filter(|finding| finding["severity"] != "note");
         worse.filter_map(|finding| finding["code"].as_str()).collect()
+    }
+}
+
+/// Files of a host as they were.
+struct Kept(Vec<(PathBuf, Vec<u8>)>);
+
+impl Kept {
+    fn of(stage: &Stage, host: &str, paths: &[&str]) -> anyhow::Result<Self> {
+        let files = paths.iter().map(|path| stage.lab.file(host, path));
+        let whole = |file: PathBuf| {
+            let read = fs::read(&file).with_context(|| format!("cannot read {}", file.display()));
+            read.map(|bytes| (file, bytes))
+        };
+        files.map(whole).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    fn put_back(&self) -> anyhow::Result<()> {
+        let put = |(file, bytes): &(PathBuf, Vec<u8>)| {
+            fs::write(file, bytes).with_context(|| format!("{} is not as it was", file.display()))
+        };
+        self.0.iter().try_for_each(put)
     }
 }
 
@@ -96,6 +126,21 @@ impl Stage {
         well.with_context(|| format!("it finds {last}"))
     }
 
+    /// Waits until the doctor names all of this, of code and word, and nothing else but what follows from it.
+    fn until_named(&self, broken: &[(&str, &str)], also: &[&str], more: &[&str]) -> anyhow::Result<()> {
+        let expected = |code: &&str| {
+            broken.iter().any(|(named, _)| named == code) || also.contains(code) || OF_THE_LAB.contains(code)
+        };
+        let mut last = Vec::new();
+        let named = until(90, &format!("the doctor names {broken:?} and nothing else"), || {
+            let found = self.doctor(more)?;
+            let done = found.names_all(broken) && found.codes().iter().all(expected);
+            last = found.0;
+            Ok(done)
+        });
+        named.with_context(|| format!("it finds {last:?}"))
+    }
+
     /// Breaks something in a lab that is well, waits until the doctor names it, mends it, and waits until it is
     /// named no longer. `also` is what follows from it, which may be named as well; nothing else may.
     fn names(
@@ -107,13 +152,7 @@ impl Stage {
         mend: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.until_well()?;
-        let named = break_it().and_then(|()| {
-            until(90, &format!("the doctor names {code} of {word}"), || Ok(self.doctor(&[])?.names(code, word)))?;
-            let found = self.doctor(&[])?;
-            let expected = |named: &&str| *named == code || also.contains(named) || OF_THE_LAB.contains(named);
-            ensure!(found.codes().iter().all(expected), "more is named: {:?}", found.0);
-            Ok(())
-        });
+        let named = break_it().and_then(|()| self.until_named(&[(code, word)], also, &[]));
         mend()?;
         named?;
         self.until_well()
@@ -139,9 +178,14 @@ impl Stage {
         self.lab.run(&[&["exec", NODE, "--"], words].concat()).map(drop)
     }
 
+    /// Lets a shell on a host do this; what fails ends it.
+    fn script(&self, host: &str, text: &str) -> anyhow::Result<()> {
+        self.lab.run(&["exec", host, "--", "bash", "-ec", text]).map(drop)
+    }
+
     /// Nothing of these scenarios is to happen under a server.
-    fn away_from_the_node(&self) -> anyhow::Result<()> {
-        if self.node_of("mail")? == NODE {
+    fn away_from_the_campus(&self) -> anyhow::Result<()> {
+        if [NODE, NEIGHBOUR].contains(&self.node_of("mail")?.as_str()) {
             self.watari(&["vm", "migrate", "mail", "--to", "m1", "--wait"])?;
         }
         Ok(())
@@ -158,19 +202,6 @@ fn healthy(stage: &Stage) -> anyhow::Result<()> {
     let found = stage.doctor(&["--node", NODE])?;
     ensure!(found.codes().iter().all(|code| OF_THE_LAB.contains(code)), "{:?}", found.0);
     Ok(())
-}
-
-fn bridge_down(stage: &Stage) -> anyhow::Result<()> {
-    stage.away_from_the_node()?;
-    let set = |to: &str| stage.at_node(&["ip", "link", "set", "br-campus", to]);
-    stage.names("bridge.down", NODE, &[], || set("down"), || set("up"))
-}
-
-fn bridge_alone(stage: &Stage) -> anyhow::Result<()> {
-    stage.away_from_the_node()?;
-    let unplug = || stage.at_node(&["ip", "link", "set", "campus0", "nomaster"]);
-    let plug = || stage.at_node(&["ip", "link", "set", "campus0", "master", "br-campus"]);
-    stage.names("bridge.no-uplink", NODE, &[], unplug, plug)
 }
 
 /// What does not hide each other is broken together, which takes no longer than one of them.
@@ -192,19 +223,18 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         ("node.cordoned", "y1"),
         ("service.no-standby", "image"),
     ];
-    stage.away_from_the_node()?;
+    stage.away_from_the_campus()?;
     stage.until_well()?;
     // libvirt has read its own before; only their ends are looked at.
-    let [ending, spoilt, ended] = [ENDING, SPOILT, ENDED].map(|path| stage.lab.file(NODE, path));
-    let whole = |file: &Path| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
-    let kept = [whole(&ending)?, whole(&spoilt)?, whole(&ended)?];
+    let kept = Kept::of(stage, NODE, &[ENDING, SPOILT, ENDED])?;
+    let write = |path: &str, text: &str| fs::write(stage.lab.file(NODE, path), text).context("cannot break a file");
     let address = |way: &str| stage.at_node(&["ip", "address", way, "198.51.100.9/24", "dev", "campus0"]);
     let broken = || {
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "/dev/null"];
         let end = ["-days", "9", "-subj", "/CN=y2", "-out", ENDING];
         stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())?;
-        fs::write(&spoilt, "spoilt")?;
-        fs::write(&ended, OLD)?;
+        write(SPOILT, "spoilt")?;
+        write(ENDED, OLD)?;
         stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=16", "tmpfs", DISKS])?;
         stage.at_node(&["bash", "-c", &format!("touch {DISKS}/{{1..15}} || true")])?;
         stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
@@ -212,17 +242,7 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         stage.watari(&["node", "cordon", "y1"])?;
         stage.watari(&["node", "cordon", "y2"])?;
         stage.lab.run(&["stop", "y-front", "watari-image"])?;
-        let mut last = Vec::new();
-        let named = until(90, "the doctor names each of them", || {
-            let found = stage.doctor(&[])?;
-            let all = BROKEN.iter().all(|(code, word)| found.names(code, word));
-            let named = |code: &str| BROKEN.iter().any(|(named, _)| *named == code);
-            let expected = |code: &&str| named(code) || OF_THE_LAB.contains(code);
-            ensure!(found.codes().iter().all(expected), "more is named: {:?}", found.0);
-            last = found.0;
-            Ok(all)
-        });
-        named.with_context(|| format!("it finds {last:?}"))
+        stage.until_named(&BROKEN, &[], &[])
     };
     let outcome = broken();
     // Whatever of it has come about.
@@ -233,24 +253,15 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         address("del"),
         stage.at_node(&["umount", PROGRAM]),
         stage.at_node(&["umount", DISKS]),
-        fs::write(&ending, &kept[0]).map_err(Into::into),
-        fs::write(&spoilt, &kept[1]).map_err(Into::into),
-        fs::write(&ended, &kept[2]).map_err(Into::into),
+        kept.put_back(),
     ];
     outcome?;
     mended.into_iter().collect::<anyhow::Result<()>>()?;
     stage.until_well()
 }
 
-fn agent_stopped(stage: &Stage) -> anyhow::Result<()> {
-    stage.away_from_the_node()?;
-    let stop = || stage.lab.run(&["stop", NODE, "watari-node-agent"]).map(drop);
-    let start = || stage.lab.run(&["start", NODE, "watari-node-agent"]).map(drop);
-    stage.names("node.lost", NODE, &["node.suspect", "node.hypervisor"], stop, start)
-}
-
 fn mended(stage: &Stage) -> anyhow::Result<()> {
-    stage.away_from_the_node()?;
+    stage.away_from_the_campus()?;
     let key = stage.lab.file(NODE, KEY);
     let done = stage.on_host(NODE, |ask| {
         let stop = || {
@@ -275,68 +286,6 @@ fn mended(stage: &Stage) -> anyhow::Result<()> {
         stage.lab.run(&["start", NODE, "libvirtd"])?;
     }
     done
-}
-
-/// Who is on the way, and what is broken there, is named together, and no longer when it is mended.
-fn around(stage: &Stage) -> anyhow::Result<()> {
-    const BROKEN: [(&str, &str); 4] = [
-        ("network.dhcp-stranger", "203.0.113.10"),
-        ("path.closed", "49215"),
-        ("path.narrow", "m1"),
-        ("host.forward-drops", "ip doctor FORWARD"),
-    ];
-    let stranger = "dnsmasq --conf-file=/dev/null --user=root --port=0 --interface=campus0 --bind-interfaces --no-ping \
-        --dhcp-range=203.0.113.240,203.0.113.250,2m --dhcp-leasefile=/run/stranger.leases --pid-file=/run/stranger.pid";
-    let nft = |host: &str, words: &str| stage.lab.run(&["exec", host, "--", "nft", words]).map(drop);
-    let narrow = |mtu: &str| stage.lab.switch(&["link", "set", "g-m1", "mtu", mtu]);
-    // As Docker may have it for every bridge; without it the chain would harm no server of the node.
-    let filter =
-        |on: &str| stage.at_node(&["ip", "link", "set", "br-campus", "type", "bridge", "nf_call_iptables", on]);
-    let named = |found: &Found| BROKEN.map(|(code, word)| found.names(code, word));
-    stage.on_host(NODE, |ask| {
-        let broken = || {
-            let words: Vec<&str> = stranger.split_whitespace().collect();
-            // Whoever listens to what it prints would wait for its end.
-            let quiet = ["exec", "client", "--", "bash", "-c", "\"$@\" >/dev/null 2>&1", "stranger"];
-            stage.lab.run(&[&quiet[..], &words[..]].concat())?;
-            nft(
-                "y1",
-                "add table inet doctor; add chain inet doctor in { type filter hook input priority 0; }; \
-                add rule inet doctor in tcp dport 49215 drop",
-            )?;
-            nft(
-                NODE,
-                "add table ip doctor; \
-                add chain ip doctor FORWARD { type filter hook forward priority 0; policy drop; }",
-            )?;
-            filter("1")?;
-            narrow("1300")?;
-            let found = ask(&[])?;
-            ensure!(named(&found) == [true; 4], "of {BROKEN:?} it finds {:?}", found.0);
-            Ok(())
-        };
-        let outcome = broken();
-        // Whatever of it has come about.
-        let kill = stage.lab.run(&["exec", "client", "--", "bash", "-c", "kill \"$(cat /run/stranger.pid)\""]);
-        let mended = [
-            kill.map(drop),
-            nft("y1", "delete table inet doctor"),
-            nft(NODE, "delete table ip doctor"),
-            filter("0"),
-            narrow("1500"),
-        ];
-        outcome?;
-        mended.into_iter().collect::<anyhow::Result<()>>()?;
-        let found = ask(&[])?;
-        ensure!(named(&found) == [false; 4], "it still finds {:?}", found.0);
-        Ok(())
-    })
-}
-
-fn witness_off(stage: &Stage) -> anyhow::Result<()> {
-    let power = |way: &str| stage.lab.run(&[way, "witness"]).map(drop);
-    let also = ["quorum.few-copies"];
-    stage.names("quorum.server-away", "witness", &also, || power("power-off"), || power("power-on"))
 }
 
 /// The image is imported while the other front end is without power.

@@ -29,9 +29,12 @@ fn kept(stage: &Stage) -> anyhow::Result<()> {
     let dir = TempDir::new();
     let file = dir.path().join("user-data");
     fs::write(&file, format!("#cloud-config\nbootcmd:\n  - [echo, {MARK}]\n"))?;
-    stage.create(NAME, "campus", &["--user-data", file.to_str().context("no path of text")?])?;
-    let outcome = searched(stage, dir.path());
-    stage.watari(&["vm", "delete", NAME, "--yes", "--wait"])?;
+    let user_data = ["--user-data", file.to_str().context("no path of text")?];
+    let outcome = stage.create(NAME, "campus", &user_data).and_then(|_| searched(stage, dir.path()));
+    // Also one that was made and did not start.
+    if stage.show("vm", NAME).is_ok() {
+        stage.watari(&["vm", "delete", NAME, "--yes", "--wait"])?;
+    }
     outcome
 }
 

@@ -63,7 +63,7 @@ impl Orders {
 
     /// Whether the server called `name` has a vote, as far as can be learnt within `bound`.
     pub(crate) async fn membership(&mut self, name: &str, bound: Duration) -> Membership {
-        let asked = async { membership(&self.connected().await?, name).await.ok() };
+        let asked = async { Some(membership(&self.connected().await?, name).await) };
         timeout(bound, asked).await.ok().flatten().unwrap_or(Membership::Unknown)
     }
 

@@ -75,8 +75,12 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let plans =
         plan::push::run(ctx.clone(), Arc::clone(&book), Arc::clone(&firewalls), settings.plans, leadership.clone());
     ctx.spawn("plans", plans);
-    let (learning, of) = (Arc::clone(&firewalls), ctx.clone());
-    ctx.spawn("firewalls", async move { learning.learn_servers(&of).await });
+    let (learning, knowing, of) = (Arc::clone(&firewalls), Arc::clone(&book), ctx.clone());
+    ctx.spawn("firewalls", async move {
+        if let Ok(vms) = knowing.servers(&of).await {
+            learning.learn_servers(vms);
+        }
+    });
     firewalls::server(inbound::server(ctx, &book), &firewalls).serve(leadership).await?;
     Ok(())
 }

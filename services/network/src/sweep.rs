@@ -35,7 +35,7 @@ pub(crate) async fn strangers(ctx: Context, book: Arc<Book>, leadership: watch::
 /// Gives back ports whose server has been gone for long. It begins when the scheduler has made
 /// its bucket; until then nobody can say which servers there are.
 pub(crate) async fn orphans(ctx: Context, book: Arc<Book>, leadership: watch::Receiver<Leadership>) {
-    let Ok(vms) = Mirror::<Vm>::of_another(&ctx).await else { return };
+    let Ok(vms) = book.servers(&ctx).await else { return };
     let tick = tick(&book);
     let suspicion = Mutex::new(Suspicion::default());
     looper::run_as_primary(&ctx, "orphans", leadership, Wake::new(), tick, |epoch| {

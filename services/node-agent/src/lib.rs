@@ -71,6 +71,7 @@ use room::Room;
 use saving::Saves;
 pub use settings::{DEFAULTS, Settings};
 use store::{Journal, JournalError};
+pub use trim::one_arena;
 use weights::Weights;
 
 /// Why an agent does not start.

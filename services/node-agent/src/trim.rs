@@ -14,6 +14,15 @@ const AFTER_START: Duration = Duration::from_secs(10);
 /// And from then on. It costs some milliseconds.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// Has all threads allocate in one place: with an arena for each of some, what is free in one is of no use to the others,
+/// and few pages of any are wholly free. An agent allocates too rarely for its threads to wait for one another. It counts
+/// from the next thread on that begins, and so belongs before the runtime.
+#[allow(unsafe_code, reason = "mallopt(3) is the C library's")]
+pub fn one_arena() {
+    // SAFETY: it sets one number of the allocator, under the allocator's own lock.
+    let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// Gives back now and then, until shutdown.
 pub(crate) async fn run(shutdown: &CancellationToken) {
     let mut pause = AFTER_START;

@@ -62,8 +62,11 @@ fn all(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
     fields.filter(move |(found, _)| *found == number).filter_map(|(_, value)| value)
 }
 
-/// A message's first field: its number, its value if that is of a known length, and what follows.
-fn field(message: &[u8]) -> Option<(u64, Option<&[u8]>, &[u8])> {
+/// A field's number, its value if that is of a known length, and what follows.
+type Field<'m> = (u64, Option<&'m [u8]>, &'m [u8]);
+
+/// A message's first field.
+fn field(message: &[u8]) -> Option<Field<'_>> {
     let (tag, rest) = varint(message)?;
     let (value, rest) = match tag & 7 {
         0 => (None, varint(rest)?.1),

@@ -4,10 +4,13 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{
+    FutureExt, StreamExt,
+    stream::{SelectAll, select_all},
+};
 use tokio::time::{Instant, sleep, sleep_until};
-use watari_chassis::{Context, Messages, clock};
-use watari_contracts::subjects;
+use watari_chassis::{BusError, Context, Messages, clock};
+use watari_contracts::{permissions::BUCKETS, subjects};
 use watari_model::Timestamp;
 
 use super::{
@@ -54,7 +57,7 @@ enum Failure {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the events cannot be heard: {0}")]
-    Bus(#[from] watari_chassis::BusError),
+    Bus(#[from] BusError),
     #[error("the events ended")]
     Ended,
 }
@@ -103,7 +106,7 @@ impl Keeper<'_> {
     async fn run(&self) -> Result<(), Failure> {
         let mut doubt = self.ctx.bus.doubt();
         doubt.mark_unchanged();
-        let mut events = self.ctx.bus.subscribe(subjects::EVENTS).await?;
+        let mut events = self.events().await?;
         self.history.is_open(&self.store);
         let mut next_catch_up = Instant::now();
         let mut next_retain = Instant::now();
@@ -130,6 +133,16 @@ impl Keeper<'_> {
                 }
             }
         }
+    }
+
+    /// The events of every bucket of which there is a history. Of all events most are renewals of leases, which come by
+    /// day and night and are none of its.
+    async fn events(&self) -> Result<SelectAll<Messages>, BusError> {
+        let mut heard = Vec::with_capacity(BUCKETS.len());
+        for (bucket, _) in BUCKETS {
+            heard.push(self.ctx.bus.subscribe(&subjects::event(bucket, ">")).await?);
+        }
+        Ok(select_all(heard))
     }
 
     async fn take(&self, batch: Vec<Told>) -> Result<Seen, Failure> {
@@ -200,7 +213,7 @@ impl Keeper<'_> {
 
 /// The next event, and whatever else has come by then. Nothing is lost if this is dropped before
 /// it is done.
-async fn batch(events: &mut Messages, people: &feed::People) -> Option<Vec<Told>> {
+async fn batch(events: &mut SelectAll<Messages>, people: &feed::People) -> Option<Vec<Told>> {
     let first = events.next().await?;
     let mut batch = vec![feed::read(&first, people)];
     while batch.len() < BATCH

@@ -12,8 +12,8 @@ use std::{
 };
 
 use prometheus::{IntGauge, IntGaugeVec, Opts};
-use tokio::sync::RwLock;
-use watari_chassis::{Context, Mirror, clock, prometheus};
+use tokio::sync::{OnceCell, RwLock};
+use watari_chassis::{Context, Mirror, Stopped, clock, prometheus};
 use watari_model::{Refusal, address::PublicAddress, network::Network, network::Port, node::Node, vm::Vm};
 
 use crate::{
@@ -44,7 +44,7 @@ pub(crate) struct Book {
     /// The nodes, once the monitor has made its bucket.
     pub(super) nodes: OnceLock<Mirror<Node>>,
     /// The servers, once the scheduler has made its bucket.
-    pub(super) vms: OnceLock<Mirror<Vm>>,
+    pub(super) vms: OnceCell<Mirror<Vm>>,
     pub(super) settings: Addresses,
     index: Mutex<Built>,
     /// Drawing holds it for reading; what looks at several documents before it writes one
@@ -84,7 +84,7 @@ impl Book {
             ports,
             addresses,
             nodes: OnceLock::new(),
-            vms: OnceLock::new(),
+            vms: OnceCell::new(),
             settings,
             index: Mutex::default(),
             gate: RwLock::default(),
@@ -106,10 +106,10 @@ impl Book {
         &self.addresses
     }
 
-    /// Says who the servers are, which are not ours to ask for at the start.
-    pub(crate) fn learn_servers(&self, vms: Mirror<Vm>) {
-        // As with the nodes.
-        let _ = self.vms.set(vms);
+    /// The servers: one copy for the whole process, as soon as the scheduler has made its bucket, for which nobody waits
+    /// at the start.
+    pub(crate) async fn servers(&self, ctx: &Context) -> Result<Mirror<Vm>, Stopped> {
+        self.vms.get_or_try_init(|| Mirror::of_another(ctx)).await.cloned()
     }
 
     /// Says who the nodes are, which are not ours to ask for at the start.

@@ -43,12 +43,10 @@ impl Firewalls {
         Ok(Self { groups, vms: OnceLock::new(), settings, turn: Mutex::default() })
     }
 
-    /// Waits for the scheduler's bucket, without which nobody can say who names a group.
-    pub(crate) async fn learn_servers(&self, ctx: &Context) {
-        if let Ok(vms) = Mirror::of_another(ctx).await {
-            // Nobody else sets it.
-            let _ = self.vms.set(vms);
-        }
+    /// Says who the servers are, without whom nobody can say who names a group.
+    pub(crate) fn learn_servers(&self, vms: Mirror<Vm>) {
+        // Only the first who says it counts; there is one.
+        let _ = self.vms.set(vms);
     }
 
     pub(crate) fn groups(&self) -> &Mirror<Firewall> {

@@ -45,8 +45,7 @@ pub(crate) async fn run(
 ) {
     let Ok(nodes) = Mirror::<Node>::of_another(&ctx).await else { return };
     book.learn_nodes(nodes.clone());
-    let Ok(vms) = Mirror::<Vm>::of_another(&ctx).await else { return };
-    book.learn_servers(vms.clone());
+    let Ok(vms) = book.servers(&ctx).await else { return };
     let wake = Wake::new();
     book.networks().wakes(&wake);
     book.ports().wakes(&wake);

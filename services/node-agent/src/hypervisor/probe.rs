@@ -1,12 +1,13 @@
 //! Can this host run a guest by hardware? `/dev/kvm` may exist, answer, make a machine, and still
-//! never run a vCPU; so boot one and see it speak.
+//! never run a vCPU, or only as far as a firmware's first steps; so boot one and see it speak after the steps of every
+//! operating system: interrupts in 32 and 64 bits, and pages.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::{io::AsyncReadExt as _, process::Command};
 
 use super::error::{Error, Result};
 use super::spec::VirtType;
@@ -31,9 +32,9 @@ pub struct Verdict {
     pub reason: String,
 }
 
-/// A boot sector: `mov al, 0x2a; out 0xf4, al; hlt`. The firmware must have run to load it, and the
-/// write makes QEMU exit with (0x2a << 1) | 1.
-const PAYLOAD: [u8; 7] = [0xb0, 0x2a, 0xe6, 0xf4, 0xf4, 0xeb, 0xfd];
+/// A boot sector, made of `probe/sector.S` by `as --64` and `ld -m elf_x86_64 -Ttext 0x7c00 --oformat binary`. The firmware
+/// must have run to load it, and what it says at its end makes QEMU exit with (0x2a << 1) | 1.
+const SECTOR: &[u8; 512] = include_bytes!("probe/sector.bin");
 const SPOKE: i32 = 85;
 /// A sound host needs a fifth of a second.
 const BOUND: Duration = Duration::from_secs(3);
@@ -75,13 +76,8 @@ fn escaped(path: &Path) -> String {
 }
 
 async fn boot(scratch: &Path, accelerator: &str, cpu: &str) -> Result<std::result::Result<(), String>> {
-    let mut sector = vec![0; 1 << 20];
-    for (to, from) in sector.iter_mut().zip(PAYLOAD) {
-        *to = from;
-    }
-    for (to, from) in sector.iter_mut().skip(510).zip([0x55, 0xaa]) {
-        *to = from;
-    }
+    let mut disk = SECTOR.to_vec();
+    disk.resize(1 << 20, 0);
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let path = scratch.join(format!("boot-probe-{}-{number}.img", std::process::id()));
@@ -89,7 +85,7 @@ async fn boot(scratch: &Path, accelerator: &str, cpu: &str) -> Result<std::resul
         let path = path.clone();
         move |source| Error::Io { act, path, source }
     };
-    tokio::fs::write(&path, sector).await.map_err(io("write"))?;
+    tokio::fs::write(&path, disk).await.map_err(io("write"))?;
     let outcome = run(&path, accelerator, cpu).await;
     tokio::fs::remove_file(&path).await.map_err(io("remove"))?;
     outcome
@@ -106,24 +102,48 @@ async fn run(image: &Path, accelerator: &str, cpu: &str) -> Result<std::result::
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let child =
+    let mut child =
         command.spawn().map_err(|source| Error::Io { act: "run", path: "qemu-system-x86_64".into(), source })?;
-    // A vCPU that never runs makes QEMU wait for ever: the bound drops, and so kills, it.
-    let Ok(output) = tokio::time::timeout(BOUND, child.wait_with_output()).await else {
-        return Ok(Err(format!("nothing ran within {} s", BOUND.as_secs())));
+    let waiting = |source| Error::Io { act: "await", path: image.to_owned(), source };
+    // A vCPU that never runs makes QEMU wait for ever.
+    let status = match tokio::time::timeout(BOUND, child.wait()).await {
+        Ok(status) => Some(status.map_err(waiting)?),
+        Err(_) => None,
     };
-    let output = output.map_err(|source| Error::Io { act: "await", path: image.to_owned(), source })?;
-    if output.status.code() == Some(SPOKE) {
+    if status.is_some_and(|status| status.code() == Some(SPOKE)) {
         return Ok(Ok(()));
     }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Ok(Err(stderr.lines().last().unwrap_or("QEMU ended without a word").to_owned()))
+    child.kill().await.map_err(waiting)?;
+    let mut said = Vec::new();
+    if let Some(stderr) = &mut child.stderr {
+        stderr.read_to_end(&mut said).await.map_err(waiting)?;
+    }
+    let said = String::from_utf8_lossy(&said);
+    let word = said.lines().next().unwrap_or("QEMU said nothing");
+    let ended =
+        if status.is_some() { "QEMU ended".to_owned() } else { format!("nothing ran within {} s", BOUND.as_secs()) };
+    Ok(Err(format!("{ended}: {word}")))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// What runs first on every node can be made anew, and is what its source says.
+    #[test]
+    fn the_sector_is_made_of_its_source() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hypervisor/probe/sector.S");
+        let scratch = watari_testkit::TempDir::new();
+        let (object, sector) = (scratch.path().join("sector.o"), scratch.path().join("sector.bin"));
+        let run = |program: &str, args: &[&str], of: &Path, into: &Path| {
+            let mut command = std::process::Command::new(program);
+            assert!(command.args(args).arg("-o").arg(into).arg(of).status().unwrap().success(), "{program}");
+        };
+        run("as", &["--64"], &source, &object);
+        run("ld", &["-m", "elf_x86_64", "-Ttext", "0x7c00", "--oformat", "binary"], &object, &sector);
+        assert_eq!(std::fs::read(sector).unwrap(), SECTOR.as_slice());
+    }
 
     #[tokio::test]
     async fn the_payload_speaks_under_emulation() {

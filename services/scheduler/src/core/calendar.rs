@@ -16,14 +16,17 @@ const MARGIN: u64 = 2;
 /// Sooner than this before the power goes nothing begins, and nothing is reckoned: that costs time.
 const MOST_AHEAD_MS: u64 = 86_400_000;
 
-/// Decides about every outage whose time is known.
+/// Decides about every outage whose time is known, or that is to have none.
 pub(crate) fn decide(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     for entry in snap.outages.values() {
-        let Some(window) = entry.value.window else { continue };
         if !turn.settled::<Outage>(entry.value.id.as_str()) {
             continue;
         }
+        let Some(window) = entry.value.window else {
+            withdraw_answered(turn, entry);
+            continue;
+        };
         match entry.value.state {
             State::Scheduled => begin_in_time(turn, entry, window),
             State::Evacuating if entry.value.paused_at.is_some() => tell_paused(turn, &entry.value, window),
@@ -31,6 +34,16 @@ pub(crate) fn decide(turn: &mut Turn<'_>) {
             State::Evacuated if turn.rules.calendar.returns => end(turn, entry),
             _ => {}
         }
+    }
+}
+
+/// What is proposed for a site that is being emptied, or is empty, needs no answer any more, whoever began that. One from
+/// which servers just come home may need another.
+fn withdraw_answered(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
+    let proposed = &entry.value;
+    let mut others = turn.snap.outages.values().map(|entry| &entry.value);
+    if proposed.is_proposed() && others.any(|other| other.scope == proposed.scope && other.state.drains()) {
+        turn.change_outage(entry, Change::Lapsed);
     }
 }
 

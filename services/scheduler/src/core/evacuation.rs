@@ -304,10 +304,11 @@ fn placed<'s>(
     left: &mut Vec<Left>,
 ) -> Vec<&'s Vm> {
     let rooms = turn.rooms.clone();
-    let found = places(turn, outage, reason, servers);
+    // They are not sent there: the targets are checked when they are.
+    let found = proposed(turn, outage, reason, servers);
     turn.rooms = rooms;
     let mut placed = Vec::new();
-    for (vm, place) in servers.iter().zip(found) {
+    for (vm, (_, place)) in servers.iter().zip(found) {
         match place {
             Ok(_) => placed.push(*vm),
             Err(fault) => left.push(Left { vm: vm.name.clone(), fault }),

@@ -49,6 +49,9 @@ use standing::Standing;
 
 /// An alarm names so many servers.
 const NAMED: usize = 5;
+/// For so many another node is looked for, which is a look at all of them for each; who comes after these is planned anew
+/// with the next turn.
+const SECOND_CHOICES: usize = 256;
 
 /// A plan's answer for one server, by its place in the list of those for whom it was made.
 pub(crate) type Answer = (usize, Result<NodeName, Refusal>);
@@ -135,10 +138,11 @@ pub(crate) fn checked(
     }
     let silent = answers.iter().enumerate().filter(|(_, answer)| answer.is_none());
     flawed.extend(silent.map(|(index, _)| (index, None, Flaw::Forgotten)));
-    for (index, avoid, flaw) in flawed {
+    for (place, (index, avoid, flaw)) in flawed.into_iter().enumerate() {
         let (Some(vm), Some(answer)) = (servers.get(index).copied(), answers.get_mut(index)) else { continue };
         let linter = linter.get_or_insert_with(|| Linter::of(snap, turn.rules, &turn.actions, outage, reason));
-        let other = placement::choose(&turn.rooms, &Need::crossing(vm, snap), candidates, avoid.as_slice()).ok();
+        let choose = || placement::choose(&turn.rooms, &Need::crossing(vm, snap), candidates, avoid.as_slice()).ok();
+        let other = if place < SECOND_CHOICES { choose() } else { None };
         *answer = Some(match other.filter(|to| linter.admit(vm, to).is_ok()) {
             Some(to) => {
                 turn.rooms.reserve(&to, vm);
@@ -285,6 +289,10 @@ impl<'a> Kinds<'a> {
         let kind = self.kind(&target.name, || Some(target));
         let known = || snap.nodes.get(source.as_str()).map(|entry| &entry.value);
         let (Some(from), Some(to)) = (self.kind(source, known), kind) else { return true };
+        // Most nodes are of one kind.
+        if from == to {
+            return true;
+        }
         let (Some(source), Some(target)) = (self.known.get(from), self.known.get(to)) else { return true };
         *self.takes_over.entry((from, to)).or_insert_with(|| target.takes_over(*source).is_ok())
     }

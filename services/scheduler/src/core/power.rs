@@ -65,7 +65,10 @@ fn leave(turn: &mut Turn<'_>, site: &Site, power: Power) {
     if !busy {
         return;
     }
-    if let Some(known) = outages_of(turn.snap, site).find(|entry| entry.value.request_id == request_id) {
+    // One question at a time: what waits since the mains flickered, or since an alert, is answered by the same word.
+    let asks = rules.on_battery == Trigger::Ask;
+    let is_known = |outage: &Outage| outage.request_id == request_id || asks && outage.is_proposed();
+    if let Some(known) = outages_of(turn.snap, site).find(|entry| is_known(&entry.value)) {
         return remind(turn, site, &known.value);
     }
     if !turn.rooms.have_refuge(&scope) {

@@ -71,16 +71,11 @@ impl Desk {
         if busy {
             self.check_refuge(&snap, &request.site)?;
         }
-        if let Some(waiting) = proposed(&snap, &scope) {
-            let begin = |outage: &mut Outage| {
-                if outage.is_proposed() { apply(outage, Change::BeginAsked) } else { Ok(()) }
-            };
-            return self.amend_outage(&waiting.id, begin).await;
-        }
         self.begin(&snap, request.site.as_str(), scope, request.request_id, |_| Ok(())).await
     }
 
-    /// Makes an outage that waits for an operator; what is open there, or waits already, is what was asked for.
+    /// Makes an outage that waits for an operator. Where the site is emptied already, or another one waits, that is what was
+    /// asked for; where servers come home just now it is not.
     async fn propose(
         &self,
         snap: &Snapshot,
@@ -89,7 +84,8 @@ impl Desk {
         request_id: Option<String>,
     ) -> Result<OutageView, Refusal> {
         let scope = Scope::Site(site.clone());
-        if let Some(known) = open(snap, &scope).or_else(|| proposed(snap, &scope)) {
+        let emptied = open(snap, &scope).filter(|open| open.state.drains());
+        if let Some(known) = emptied.or_else(|| proposed(snap, &scope)) {
             return Ok(self.show_outage(known));
         }
         let id = next_id(snap, site.as_str(), &scope)?;

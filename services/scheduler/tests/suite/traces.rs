@@ -43,7 +43,7 @@ async fn an_evacuation_is_one_trace_from_its_request_to_its_end_also_under_anoth
     assert_eq!(cloud.fleet.asked_in(TRACE), BTreeSet::new());
     cloud.fleet.copies_take(Duration::from_millis(700));
     let mut events = cloud.ctx.bus.subscribe("watari.event.migrations.*").await.unwrap();
-    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap() };
+    let evacuate = EvacuateSite { request_id: None, site: "myodaiji".parse().unwrap(), propose: None };
     trace::scope(asker(TRACE), cloud.ask(&evacuate)).await.unwrap();
     let active = ListMigrations { active: true, ..ListMigrations::default() };
     eventually_some("it copies", SOON, || async {

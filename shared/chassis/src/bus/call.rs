@@ -82,7 +82,15 @@ impl Bus {
         self.request_within(request, self.settings().request_timeout).await
     }
 
-    /// The same with a time of its own.
+    /// The same, reading of the answer only what `A` has of it: for who has no use for the whole of a long one.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn request_part<R: Request, A: DeserializeOwned>(&self, request: &R) -> Result<A, CallError> {
+        self.exchange(R::SUBJECT.to_owned(), R::OWNER.name().to_owned(), request, self.settings().request_timeout).await
+    }
+
+    /// The same as [`Bus::request`] with a time of its own.
     ///
     /// # Errors
     /// [`CallError`].

@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use watari_contracts::{
     frontend::{Duty, NatsOrder, Quorum, StreamView, nats_orders},
     permissions::SERVERS,
@@ -53,12 +54,16 @@ pub enum Membership {
 }
 
 /// Asks the servers whether the one called `name` has a vote. `bus` is a connection to the system
-/// account.
-///
-/// # Errors
-/// [`BusError`] if the question did not leave.
-pub async fn membership(bus: &Bus, name: &str) -> Result<Membership, BusError> {
-    Ok(servers::membership(&bus.gather(SERVERS, &json!({}), PATIENCE).await?, name))
+/// account. Nothing is known if nobody leads, or the question did not leave.
+pub async fn membership(bus: &Bus, name: &str) -> Membership {
+    // Every host asks this by day and night, and only the word of the one that leads counts: the others are spared
+    // answers, and an inbox that is made known to all of them.
+    let leader_only = json!({"leader_only": true});
+    let asked = asked::<servers::Answer>(bus, SERVERS.to_owned(), &leader_only);
+    match timeout(PATIENCE.total, asked).await {
+        Ok(Ok(answer)) => servers::membership(&[answer], name),
+        Ok(Err(_)) | Err(_) => Membership::Unknown,
+    }
 }
 
 /// Who has a vote and who is there, each by the id under which it votes.
@@ -189,7 +194,7 @@ pub(super) fn led(answer: Result<(), String>) -> Result<(), String> {
 async fn asked<A: DeserializeOwned>(bus: &Bus, subject: String, question: &Value) -> Result<A, String> {
     let payload = serde_json::to_vec(question).map_err(|e| e.to_string())?;
     let asking = bus.client().request(subject, payload.into());
-    let answer = tokio::time::timeout(bus.settings().request_timeout, asking).await;
+    let answer = timeout(bus.settings().request_timeout, asking).await;
     let answer = answer.map_err(|_| "no answer in time".to_owned())?.map_err(|e| chain(&e))?;
     serde_json::from_slice(&answer.payload).map_err(|e| e.to_string())
 }

@@ -29,12 +29,15 @@ pub struct Written<A> {
 }
 
 impl<A: Payload> Written<A> {
-    /// Writes what has the form of an `A`, put together from pieces that are written already.
+    /// Writes what has the form of an `A`, put together from pieces that are written already: of about `bytes` in all, for
+    /// which there is room at once.
     ///
     /// # Errors
     /// If it cannot be written as JSON.
-    pub fn of(form: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self { json: serde_json::to_vec(form)?.into(), of: PhantomData })
+    pub fn of(form: &impl Serialize, bytes: usize) -> serde_json::Result<Self> {
+        let mut json = Vec::with_capacity(bytes);
+        serde_json::to_writer(&mut json, form)?;
+        Ok(Self { json: json.into(), of: PhantomData })
     }
 
     /// The JSON.

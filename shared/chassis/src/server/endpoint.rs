@@ -41,13 +41,15 @@ pub(super) enum Standing {
 pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) subject: String,
-    /// What it is about, and the JSON Schema of request and reply.
-    pub(super) metadata: HashMap<String, String>,
+    about: &'static str,
+    /// Writes the JSON Schemas of request and reply. They are asked for rarely, and those of all endpoints together would
+    /// be a good part of what an agent holds in memory.
+    schemas: fn() -> [String; 2],
     handler: Handler,
 }
 
 impl Endpoint {
-    pub(super) fn new<Q, A, T, F, W>(subject: &str, about: &str, handler: F) -> Self
+    pub(super) fn new<Q, A, T, F, W>(subject: &str, about: &'static str, handler: F) -> Self
     where
         Q: Payload,
         A: Payload,
@@ -55,18 +57,13 @@ impl Endpoint {
         W: Future<Output = Result<T, Refusal>> + Send + 'static,
         T: Answer<A>,
     {
-        let schema = |schema: schemars::Schema| schema.as_value().to_string();
-        let metadata = HashMap::from([
-            ("about".to_owned(), about.to_owned()),
-            ("request_schema".to_owned(), schema(schema_for!(Q))),
-            ("reply_schema".to_owned(), schema(schema_for!(A))),
-        ]);
         let handler = Arc::new(handler);
         Self {
             // Names may have no dots; the version and the word before it say nothing.
             name: subject.trim_start_matches("watari.v1.").trim_start_matches("watari.").replace('.', "-"),
             subject: subject.to_owned(),
-            metadata,
+            about,
+            schemas: || [schema::<Q>(), schema::<A>()],
             handler: Box::new(move |call, payload| {
                 let question = serde_json::from_slice::<Q>(payload);
                 let handler = Arc::clone(&handler);
@@ -77,6 +74,16 @@ impl Endpoint {
                 })
             }),
         }
+    }
+
+    /// What it is about, and the JSON Schema of request and reply. That takes a while.
+    pub(super) fn metadata(&self) -> HashMap<String, String> {
+        let [request, reply] = (self.schemas)();
+        HashMap::from([
+            ("about".to_owned(), self.about.to_owned()),
+            ("request_schema".to_owned(), request),
+            ("reply_schema".to_owned(), reply),
+        ])
     }
 
     /// Handles one message, and always answers, unless there is nowhere to answer to.
@@ -143,6 +150,10 @@ impl Endpoint {
             }
         }
     }
+}
+
+fn schema<P: Payload>() -> String {
+    schema_for!(P).as_value().to_string()
 }
 
 fn envelope(handled: Result<Bytes, Refusal>, parent: trace::TraceParent) -> (HeaderMap, Bytes) {

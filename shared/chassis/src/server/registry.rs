@@ -10,6 +10,7 @@ use async_nats::service::{Info, PingResponse, Stats, endpoint, error};
 use futures_util::{StreamExt, stream::select_all};
 use serde::Serialize;
 use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
 use watari_contracts::Service;
 
 use super::{endpoint::Endpoint, reply};
@@ -36,7 +37,7 @@ pub(super) struct Registry {
 
 struct Listed {
     served: bool,
-    info: endpoint::Info,
+    endpoint: Arc<Endpoint>,
     stats: endpoint::Stats,
 }
 
@@ -56,13 +57,7 @@ impl Registry {
         f(&mut self.endpoints.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn add(&self, endpoint: &Endpoint) {
-        let info = endpoint::Info {
-            name: endpoint.name.clone(),
-            subject: endpoint.subject.clone(),
-            queue_group: QUEUE.to_owned(),
-            metadata: endpoint.metadata.clone(),
-        };
+    pub(super) fn add(&self, endpoint: &Arc<Endpoint>) {
         let stats = endpoint::Stats {
             name: endpoint.name.clone(),
             subject: endpoint.subject.clone(),
@@ -70,7 +65,8 @@ impl Registry {
             ..endpoint::Stats::default()
         };
         self.with(|all| {
-            let listed = all.entry(endpoint.subject.clone()).or_insert(Listed { served: true, info, stats });
+            let endpoint = Arc::clone(endpoint);
+            let listed = all.entry(endpoint.subject.clone()).or_insert(Listed { served: true, endpoint, stats });
             listed.served = true;
         });
     }
@@ -105,6 +101,15 @@ impl Registry {
     }
 
     fn info(&self) -> Info {
+        // Whoever is answered meanwhile is counted, and does not wait for schemas.
+        let served: Vec<Arc<Endpoint>> =
+            self.with(|all| all.values().filter(|l| l.served).map(|l| Arc::clone(&l.endpoint)).collect());
+        let endpoints = served.iter().map(|endpoint| endpoint::Info {
+            name: endpoint.name.clone(),
+            subject: endpoint.subject.clone(),
+            queue_group: QUEUE.to_owned(),
+            metadata: endpoint.metadata(),
+        });
         Info {
             kind: "io.nats.micro.v1.info_response".to_owned(),
             name: self.name.clone(),
@@ -112,7 +117,7 @@ impl Registry {
             description: self.about.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             metadata: self.metadata.clone(),
-            endpoints: self.with(|all| all.values().filter(|l| l.served).map(|l| l.info.clone()).collect()),
+            endpoints: endpoints.collect(),
         }
     }
 
@@ -165,8 +170,11 @@ pub(super) async fn answer(ctx: &Context, registry: Arc<Registry>) -> Result<(),
                 tracing::warn!(subject = %message.subject, reply = %reply, "not answered, since the reply subject is no inbox");
                 continue;
             }
-            let verb = message.subject.split('.').nth(1).unwrap_or_default();
-            if let Some(json) = registry.answer(verb)
+            let (registry, subject) = (Arc::clone(&registry), message.subject);
+            // Schemas take longer than whoever answers requests beside this may be held up.
+            let written =
+                spawn_blocking(move || registry.answer(subject.split('.').nth(1).unwrap_or_default())).await;
+            if let Ok(Some(json)) = written
                 && let Err(error) = client.publish(reply, json.into()).await
             {
                 tracing::debug!(%error, "not answered");

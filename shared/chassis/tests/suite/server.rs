@@ -216,6 +216,21 @@ async fn a_standby_is_not_asked_and_a_new_primary_answers_with_its_epoch() {
 }
 
 #[tokio::test]
+async fn of_an_answer_its_asker_may_read_a_part() {
+    #[derive(Deserialize)]
+    struct Part {
+        epoch: Option<u64>,
+    }
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    let part: Part = ctx.bus.request_part(&Greet { name: "mail".into() }).await.unwrap();
+    assert_eq!(part.epoch, Some(7));
+    let refused = ctx.bus.request_part::<_, Part>(&Greet { name: "nobody".into() }).await;
+    assert!(matches!(refused, Err(CallError::Refused(_))));
+}
+
+#[tokio::test]
 async fn the_services_api_shows_endpoints_with_schemas_and_counts_errors() {
     let nats = NatsServer::start();
     let ctx = context(&nats.url()).await;

@@ -71,6 +71,20 @@ fn where_a_person_is_asked_first_one_that_is_due_is_told_of_until_it_is_begun() 
 }
 
 #[test]
+fn what_is_proposed_needs_no_answer_once_the_site_is_emptied_by_another_word() {
+    let mut campus = inspected(true);
+    let (id, scope) = ("myodaiji-2".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+    let hot = Outage::proposed(id, scope, "RoomTooHot".into(), "alert/c4/1".into(), at(0));
+    put(&mut campus.docs.outages, &mut campus.docs.revision, hot, 0);
+    assert_eq!(campus.decided(decide, FROM - 2_000), [], "it waits");
+    campus.end(Leg::Returning);
+    assert_eq!(campus.decided(decide, FROM - 1_999), [], "it is not what was asked for that servers come home");
+    campus.end(Leg::Evacuating);
+    assert_eq!(campus.decided(decide, FROM - 1_998), [("myodaiji-2".to_owned(), Leg::Cancelled)]);
+    assert_eq!(campus.decided(decide, FROM - 1_997), []);
+}
+
+#[test]
 fn nobody_comes_home_to_a_battery() {
     let mut campus = inspected(true);
     assert_eq!(campus.decided(decide, FROM), becomes(Leg::Evacuating));

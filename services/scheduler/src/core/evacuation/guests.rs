@@ -2,55 +2,124 @@
 //! guests go home themselves, live, one round after another: what comes home makes room elsewhere, and what goes makes room
 //! here. So a ring of servers that stand in each other's places comes undone, if there is room for one of them anywhere.
 //!
-//! Nobody is sent to where neither is its home; whose home is being emptied, or who has chosen to stay, is left alone.
+//! Nobody is sent to where neither is its home; whose home is being emptied or on battery, or who has chosen to stay, is left
+//! alone. Nobody goes in vain either: guests leave a node only if one that belongs there has room on it when they are gone.
+//! Each goes home once, and nothing but an outage brings it back.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use watari_model::{
     NodeName, Refusal, SiteName,
     migration::Reason,
     outage::{Left, Outage},
-    vm::{Evacuate, Vm},
+    site::Supply,
+    vm::{Evacuate, State, Vm},
 };
 
 use super::{Standing, begin, standing};
 use crate::core::{
-    lint,
+    Amount, lint,
     placement::{self, Need},
     turn::Turn,
 };
 
-/// Has guests of a site go home, as many as are in the way of those that are `left` without room. Whether any begins.
+/// One that belongs to another site.
+struct Guest<'s> {
+    vm: &'s Vm,
+    /// The place that is kept for it at its home, once one is.
+    to: Option<NodeName>,
+    /// Whether it is to be gone without our doing anything now: its last try failed a moment ago, or it is being deleted.
+    waits: bool,
+}
+
+/// What changes on a node within the round.
+#[derive(Clone, Copy, Default)]
+struct Round {
+    freed: Amount,
+    wanted: Amount,
+}
+
+/// Has guests of a site go home, as many as are in the way of those that are `left` without room. Whether any begins, or
+/// is to be tried again.
 pub(super) fn make_way(turn: &mut Turn<'_>, outage: &Outage, site: &SiteName, left: &[Left]) -> bool {
     let snap = turn.snap;
-    let (mut full, mut lacks_mib): (HashSet<NodeName>, u64) = (HashSet::new(), 0);
-    for one in left.iter().filter(|left| matches!(left.fault, Refusal::NoRoom { .. })) {
-        let Some(vm) = snap.vms.get(one.vm.as_str()).map(|entry| &entry.value) else { continue };
-        let nodes = placement::too_full(&turn.rooms, &Need::crossing(vm, snap), &|node| node.site == *site);
-        if !nodes.is_empty() {
-            lacks_mib = lacks_mib.saturating_add(vm.claims().memory_mib);
-            full.extend(nodes);
-        }
-    }
-    if full.is_empty() {
+    let lacks_room = left.iter().filter(|left| matches!(left.fault, Refusal::NoRoom { .. }));
+    let short = lacks_room.filter_map(|left| snap.vms.get(left.vm.as_str())).map(|entry| &entry.value);
+    let short: Vec<&Vm> = short.collect();
+    if short.is_empty() {
         return false;
     }
-    let (mut going, mut proposal): (Vec<&Vm>, Vec<lint::Answer>) = (Vec::new(), Vec::new());
-    let mut freed_mib = 0_u64;
-    for vm in guests(turn, outage, site, &full) {
-        if freed_mib >= lacks_mib {
+    let mut guests = guests(turn, outage, site);
+    let mut rounds: HashMap<NodeName, Round> = HashMap::new();
+    let mut leaving: Vec<Guest<'_>> = Vec::new();
+    for vm in short {
+        if guests.is_empty() {
             break;
         }
         let need = Need::crossing(vm, snap);
-        let Ok(to) = placement::choose(&turn.rooms, &need, &|node| node.site == vm.home_site, &[]) else { continue };
-        turn.rooms.reserve(&to, vm);
-        proposal.push((going.len(), Ok(to)));
-        going.push(vm);
-        freed_mib = freed_mib.saturating_add(vm.claims().memory_mib);
+        for (node, free) in placement::too_full(&turn.rooms, &need, &|node| node.site == *site) {
+            let Some(there) = guests.get_mut(&node) else { continue };
+            let round = rounds.get(&node).copied().unwrap_or_default();
+            let free = free.plus(round.freed).minus(round.wanted);
+            let Some(gone) = taken_out(turn, there, need.amount.minus(free)) else { continue };
+            let freed = sum(&gone);
+            let round = Round { freed: round.freed.plus(freed), wanted: round.wanted.plus(need.amount) };
+            rounds.insert(node, round);
+            leaving.extend(gone);
+            break;
+        }
     }
+    go(turn, outage, leaving)
+}
+
+/// Takes guests out of the list, the largest first, until so much is free; none if they are too few, or find no room at
+/// their homes. What is kept for those there then is free again in the next turn.
+fn taken_out<'s>(turn: &mut Turn<'s>, there: &mut Vec<Guest<'s>>, lacks: Amount) -> Option<Vec<Guest<'s>>> {
+    let is_enough = |freed: Amount| lacks.minus(freed) == Amount::default();
+    // Most nodes are out of the question by that, before anybody is looked a place for.
+    if !is_enough(sum(there)) {
+        return None;
+    }
+    let (mut freed, mut gone) = (Amount::default(), 0);
+    while !is_enough(freed) {
+        let guest = there.get_mut(gone)?;
+        if guest.waits || guest.to.is_some() || finds_home(turn, guest) {
+            freed = freed.plus(Amount::of(guest.vm.claims()));
+            gone += 1;
+        } else {
+            there.remove(gone);
+        }
+    }
+    Some(there.drain(..gone).collect())
+}
+
+/// Keeps a place at its home for a guest, if there is one.
+fn finds_home(turn: &mut Turn<'_>, guest: &mut Guest<'_>) -> bool {
+    let vm = guest.vm;
+    let need = Need::crossing(vm, turn.snap);
+    let found = placement::choose(&turn.rooms, &need, &|node| node.site == vm.home_site, &[]);
+    guest.to = found.ok();
+    if let Some(to) = &guest.to {
+        turn.rooms.reserve(to, vm);
+    }
+    guest.to.is_some()
+}
+
+fn sum(guests: &[Guest<'_>]) -> Amount {
+    guests.iter().map(|guest| Amount::of(guest.vm.claims())).fold(Amount::default(), Amount::plus)
+}
+
+/// Begins to move those that are to go, as far as that stands the check.
+fn go(turn: &mut Turn<'_>, outage: &Outage, leaving: Vec<Guest<'_>>) -> bool {
+    let mut any = leaving.iter().any(|guest| guest.waits);
+    let placed = leaving.into_iter().filter_map(|guest| Some((guest.vm, guest.to?)));
+    let (going, places): (Vec<&Vm>, Vec<NodeName>) = placed.unzip();
+    let proposal = places.into_iter().map(Ok).enumerate();
     // To leave this site is what they have in common with an evacuation.
     let checked = lint::checked(turn, outage, Reason::Evacuation, &going, proposal, &|_| false);
-    let mut any = false;
     for (vm, to) in going.into_iter().zip(checked) {
         if let Ok(to) = to {
             begin(turn, Some(outage), Reason::Return, vm, to);
@@ -60,24 +129,41 @@ pub(super) fn make_way(turn: &mut Turn<'_>, outage: &Outage, site: &SiteName, le
     any
 }
 
-/// Those on these nodes that belong to another site and could go there, the largest first.
-fn guests<'s>(turn: &Turn<'s>, outage: &Outage, site: &SiteName, nodes: &HashSet<NodeName>) -> Vec<&'s Vm> {
-    let is_guest = |vm: &Vm| {
-        vm.node().is_some_and(|node| nodes.contains(node))
-            && vm.home_site != *site
-            && vm.spec.evacuate == Evacuate::Live
-            && !turn.drains(&vm.home_site)
-            && matches!(standing(turn, outage, Reason::Return, vm), Standing::ToPlace)
-    };
-    let all = turn.snap.vms.values().map(|entry| &entry.value);
-    let mut guests: Vec<&'s Vm> = all.filter(|vm| is_guest(vm)).collect();
-    guests.sort_by_key(|vm| (Reverse(vm.claims().memory_mib), vm.name.clone()));
+/// Those that belong to another site and could go there, by their nodes, the largest first.
+fn guests<'s>(turn: &Turn<'s>, outage: &Outage, site: &SiteName) -> BTreeMap<NodeName, Vec<Guest<'s>>> {
+    let snap = turn.snap;
+    let mut guests: BTreeMap<NodeName, Vec<Guest<'s>>> = BTreeMap::new();
+    for vm in snap.vms.values().map(|entry| &entry.value) {
+        let Some(node) = vm.node().filter(|node| snap.site_of(node) == Some(site)) else { continue };
+        let is_guest = vm.home_site != *site && vm.spec.evacuate == Evacuate::Live && vm.state == State::Running;
+        if !is_guest || turn.drains(&vm.home_site) || is_on_battery(turn, &vm.home_site) {
+            continue;
+        }
+        let waits = match standing(turn, outage, Reason::Return, vm) {
+            Standing::ToPlace => false,
+            Standing::Waiting => true,
+            Standing::Moving | Standing::Halted | Standing::Left(_) => continue,
+        };
+        guests.entry(node.clone()).or_default().push(Guest { vm, to: None, waits });
+    }
+    for there in guests.values_mut() {
+        there.sort_by_key(|guest| (Reverse(guest.vm.claims().memory_mib), guest.vm.name.clone()));
+    }
     guests
+}
+
+fn is_on_battery(turn: &Turn<'_>, site: &SiteName) -> bool {
+    let power = turn.snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
+    power.is_some_and(|power| power.supply == Supply::Battery)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use watari_chassis::Entry;
     use watari_model::{
+        migration::{self, Migration},
         outage::{Change, Scope},
         vm,
     };
@@ -86,7 +172,7 @@ mod tests {
     use crate::core::{
         Action, Rules, Snapshot,
         evacuation::decide,
-        tests::documents::{Documents, at, name, node, put, site, vm as server},
+        tests::documents::{self, Documents, at, name, node, put, site, vm as server},
     };
 
     /// A server that runs on a node and belongs to a site.
@@ -149,8 +235,50 @@ mod tests {
         assert_eq!(begun(&returning(vec![own(), on("m1", "guest", "myodaiji", 800)])), [], "it is at home");
         let crowded = returning(vec![own(), on("y1", "x", "yamate", 1_000), on("m1", "guest", "yamate", 800)]);
         assert_eq!(begun(&crowded), [], "there is no room at its own home");
+        let full = |elsewhere_mib| {
+            let guests = [on("m1", "g1", "yamate", 500), on("m1", "g2", "yamate", 500)];
+            returning([vec![own(), on("y1", "x", "yamate", elsewhere_mib)], guests.into()].concat())
+        };
+        assert_eq!(begun(&full(900)), [], "there is room for one of the two, and that one alone makes too little way");
+        let both = ["g1", "g2"].map(|guest| (guest.to_owned(), name("y1")));
+        assert_eq!(begun(&full(400)), both);
+        let large = returning(vec![on("y1", "mail", "myodaiji", 1_100), on("m1", "guest", "yamate", 800)]);
+        assert_eq!(begun(&large), [], "an empty node would be too small for it");
         let mut picky = own();
         picky.spec.node_labels.insert("disk".to_owned(), "ssd".to_owned());
         assert_eq!(begun(&returning(vec![picky, on("m1", "guest", "yamate", 800)])), [], "room would not help");
+    }
+
+    #[test]
+    fn no_guest_goes_home_to_a_battery() {
+        let mut snap = returning(vec![on("y1", "mail", "myodaiji", 600), on("m1", "guest", "yamate", 800)]);
+        let mut yamate = site("yamate");
+        yamate.apply(watari_model::site::Change::Told(Supply::Battery, None), at(500));
+        let entry = Entry { value: yamate, revision: 99, created: at(0) };
+        Arc::make_mut(&mut snap.sites).insert("yamate".to_owned(), Arc::new(entry));
+        assert_eq!(begun(&snap), []);
+    }
+
+    #[test]
+    fn a_return_waits_for_a_guest_that_is_tried_again() {
+        let mut snap = returning(vec![on("y1", "mail", "myodaiji", 600), on("m1", "guest", "yamate", 800)]);
+        let failed = Migration {
+            reason: Reason::Return,
+            outage: Some("myodaiji-1".parse().unwrap()),
+            state: migration::State::Failed,
+            created_at: at(2),
+            changed_at: at(500),
+            ..documents::migration("guest")
+        };
+        let entry = Entry { value: failed, revision: 99, created: at(2) };
+        snap.migrations = Arc::new(BTreeMap::from([("guest-1".to_owned(), Arc::new(entry))]));
+        let rules = Rules::default();
+        let decided = |now: u64| {
+            let mut turn = Turn::new(&snap, &rules, at(now));
+            decide(&mut turn);
+            turn.actions
+        };
+        assert_eq!(decided(1_000), [], "neither it nor the return is given up");
+        assert!(matches!(&decided(1_500)[..], [Action::NewMigration(again)] if again.id.as_str() == "guest-2"));
     }
 }

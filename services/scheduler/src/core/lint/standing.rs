@@ -190,12 +190,9 @@ impl<'a> Standing<'a> {
     pub(super) fn take(&mut self, vm: &'a Vm, node: &'a Node) -> Result<(), Flaw> {
         let to = &node.name;
         let is_there = takes_room_on(vm, to) || self.promised.contains(&(to, &vm.name));
-        let more = brings(vm, to);
-        let is_full = |shelf: &Shelf<'_>| {
-            let free = shelf.limit.minus(shelf.used);
-            more.memory_mib > free.memory_mib || more.vcpus > free.vcpus || more.disk_gib > free.disk_gib
-        };
-        if !is_there && self.shelves.get(to).is_none_or(is_full) {
+        let more = if is_there { Amount::default() } else { brings(vm, to) };
+        let Some(shelf) = self.shelves.get_mut(to) else { return Err(Flaw::Room(to.clone())) };
+        if more.minus(shelf.limit.minus(shelf.used)) != Amount::default() {
             return Err(Flaw::Room(to.clone()));
         }
         for membership in vm.spec.groups.iter().filter(|membership| membership.company == Company::Apart) {
@@ -208,9 +205,7 @@ impl<'a> Standing<'a> {
         for membership in vm.spec.groups.iter().filter(|membership| membership.company == Company::Apart) {
             self.members.entry((to, &membership.group)).or_default().keeps_apart = true;
         }
-        if !is_there && let Some(shelf) = self.shelves.get_mut(to) {
-            shelf.used = shelf.used.plus(more);
-        }
+        shelf.used = shelf.used.plus(more);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use watari_model::{
     vm::{Change, Company, Membership, Vm},
 };
 
-use super::{Answer, checked, never_at_once, too_early};
+use super::{Answer, SECOND_CHOICES, checked, never_at_once, too_early};
 use crate::core::{
     Action, Rules, Snapshot, evacuation,
     tests::documents::{self, Documents, at, name, put},
@@ -197,6 +197,22 @@ fn one_whose_target_is_flawed_goes_to_another_if_there_is_one() {
     assert!(alarms(&turn).contains("b (room)"), "it is told all the same: {}", alarms(&turn));
 }
 
+#[test]
+fn however_many_moves_are_flawed_another_node_is_looked_for_only_so_often() {
+    let names: Vec<String> = (0..SECOND_CHOICES + 4).map(|number| format!("v{number}")).collect();
+    let mut snap = campus(names.iter().map(|vm| on("m1", vm, 1)).collect());
+    edit_node(&mut snap, "y1", |node| (node.inventory.vcpus, node.inventory.disk_gib) = (1_000, 10_000));
+    let rules = Rules::default();
+    let mut turn = Turn::new(&snap, &rules, at(0));
+    let servers: Vec<&Vm> = names.iter().map(|vm| &snap.vms[vm].value).collect();
+    let proposal = (0..servers.len()).map(|index| to(index, "m2"));
+    let candidates = |node: &Node| node.name.as_str() == "y1";
+    let answers = checked(&mut turn, &outage(), Reason::Evacuation, &servers, proposal, &candidates);
+    let (others, stay) = answers.split_at(SECOND_CHOICES);
+    assert!(others.iter().all(|answer| *answer == Ok(name("y1"))));
+    assert!(stay.iter().all(|answer| answer.as_ref().is_err_and(|why| why.code() == "outage.plan-flawed")));
+}
+
 /// Servers on m1 of which each depends on the next one named beside it.
 fn chain(chain: &[(&str, &str)]) -> Snapshot {
     let vm = |(vm, after): &(&str, &str)| {
@@ -294,7 +310,7 @@ proptest! {
             moves.iter().enumerate().map(|(index, (_, to))| (index, Ok(to.clone()))).collect();
         let word = match change {
             0 => {
-                proposal.remove(index);
+                drop(proposal.remove(index));
                 "forgotten"
             }
             1 => {

@@ -146,12 +146,16 @@ fn no_image(need: &Need<'_>) -> Refusal {
     Refusal::NoImage { vm: need.name().to_string(), image: need.vm.spec.base.image.to_string() }
 }
 
-/// The nodes among the candidates that would take the server, were they not so full.
-pub(crate) fn too_full(rooms: &Rooms, need: &Need<'_>, candidates: Candidates<'_>) -> Vec<NodeName> {
+/// The nodes among the candidates that would take the server, were they not so full, each with what it has free for it.
+pub(crate) fn too_full(rooms: &Rooms, need: &Need<'_>, candidates: Candidates<'_>) -> Vec<(NodeName, Amount)> {
     let named = rooms.iter().filter(|room| candidates(room.node()));
     let is_room_alone = |why: Unfit| matches!(why, Unfit::Memory { .. } | Unfit::Vcpus { .. } | Unfit::Disk { .. });
     let full = named.filter(|room| rooms.fit(need, room).is_err_and(is_room_alone));
-    full.map(|room| room.node().name.clone()).collect()
+    let free = |room: &Room| {
+        let kept = Amount { disk_gib: room.ahead_gib(need.name()), ..Amount::default() };
+        (room.node().name.clone(), room.free().plus(kept))
+    };
+    full.map(free).collect()
 }
 
 /// Whether one named node can take the server.

@@ -1,7 +1,7 @@
 //! A site on battery, minute by minute.
 
 use watari_model::{
-    outage::{Change, Outage, State as Leg},
+    outage::{Change, Outage, Scope, State as Leg},
     site::Supply,
 };
 
@@ -151,4 +151,27 @@ fn what_is_called_off_is_not_proposed_again_for_the_same_battery() {
     assert_eq!(campus.decided(decide, 70), began(Leg::Scheduled));
     campus.asked(Change::CancelAsked, 71);
     assert_eq!(campus.decided(decide, 72), []);
+}
+
+#[test]
+fn one_question_at_a_time_is_asked_about_a_site() {
+    let asks = PowerRules { on_battery: Trigger::Ask, ..ACTS };
+    let reminded = [("alarm/power/myodaiji".to_owned(), Leg::Cancelled)];
+    let mut campus = under(asks);
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 70), began(Leg::Scheduled));
+    campus.told(Supply::Mains, None, 80);
+    campus.told(Supply::Battery, None, 90);
+    assert_eq!(campus.decided(decide, 149), [], "it may be a flicker");
+    assert_eq!(campus.decided(decide, 150), reminded);
+
+    // What an alert has proposed is answered by the same word, and waits on when the mains are back.
+    let mut campus = under(asks);
+    let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+    let hot = Outage::proposed(id, scope, "RoomTooHot".to_owned(), "alert/c4/1".to_owned(), at(0));
+    put(&mut campus.docs.outages, &mut campus.docs.revision, hot, 0);
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 70), reminded);
+    campus.told(Supply::Mains, None, 80);
+    assert_eq!(campus.decided(decide, 200), []);
 }

@@ -56,6 +56,9 @@ impl Shown {
     }
 }
 
+/// Of a page, what its servers and the commas between them do not take.
+const FRAME_BYTES: usize = 128;
+
 /// The form of a [`VmPage`], of pieces.
 #[derive(Serialize)]
 struct Page<'a> {
@@ -112,7 +115,8 @@ impl Desk {
             pieces.push(json);
             last = Some(&vm.name);
         }
-        Written::of(&Page { vms: pieces.iter().map(AsRef::as_ref).collect(), next }).map_err(unwritable)
+        let page = Page { vms: pieces.iter().map(AsRef::as_ref).collect(), next };
+        Written::of(&page, bytes + pieces.len() + FRAME_BYTES).map_err(unwritable)
     }
 }
 
@@ -142,7 +146,7 @@ mod tests {
         let next = Some(entry.value.name.clone());
         let piece = shown.json(&entry, &nowhere).unwrap();
         let page = Page { vms: vec![&*piece], next: next.clone() };
-        let written = Written::<VmPage>::of(&page).unwrap();
+        let written = Written::<VmPage>::of(&page, FRAME_BYTES).unwrap();
         let whole = VmPage { vms: vec![views::vm(&entry.value, &nowhere)], next };
         assert_eq!(written.json(), serde_json::to_vec(&whole).unwrap());
     }
