@@ -49,6 +49,8 @@ pub struct Ward {
     pub stopped: bool,
     /// What was last seen of it.
     pub domain: Domain,
+    /// Whether libvirt said then that it stands still.
+    pub still: bool,
 }
 
 /// How long after a source's death its domain is not asked about: five times what libvirt takes to
@@ -83,6 +85,13 @@ impl Page {
             let is_here = record.seen.is_granted() && record.isolated != Some(record.seen.generation);
             is_here && !moves && record.removal == Removal::No && record.launch != Launch::Held
         })
+    }
+
+    /// Why it stands still, if that is told by now. A crash costs it what runs in it, and is told only on libvirt's word
+    /// of this very look: while libvirt does not answer, somebody may have reset it.
+    fn still(&self) -> Option<Standstill> {
+        let stall = self.stall.filter(|stall| self.sight.still.is_some() || !stall.still.is_a_crash())?;
+        stall.told(clock::boot_millis()).filter(|_| self.is_to_run())
     }
 }
 
@@ -135,7 +144,8 @@ impl Book {
         let record = page.current().filter(|record| record.needs_lease())?;
         let (generation, granted) = (record.seen.generation, record.seen.is_granted());
         let stopped = record.isolated == Some(generation);
-        Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain: page.sight.domain })
+        let (domain, still) = (page.sight.domain, page.sight.still.is_some());
+        Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain, still })
     }
 
     /// Whether nothing is known, not even of a removed server.
@@ -373,7 +383,9 @@ impl Book {
     /// The server, if it stands still and it is to be tried now whether it goes on; and what it stands still by.
     pub(super) async fn due(&self) -> Option<(Record, Standstill)> {
         let page = self.page.lock().await;
-        let stall = page.stall.filter(|stall| stall.is_due(clock::boot_millis()))?;
+        // What it is to do may have changed since, and a look that nobody answered says nothing of what it does.
+        let counts = page.is_to_run() && page.sight.still.is_some();
+        let stall = page.stall.filter(|stall| counts && stall.is_due(clock::boot_millis()))?;
         Some((page.current()?.clone(), stall.still))
     }
 
@@ -416,7 +428,7 @@ impl Book {
                     answers: p.answers,
                 }),
                 stack: record.map(|r| r.stack.clone()).unwrap_or_default(),
-                still: page.stall.filter(|_| page.is_to_run()).and_then(|stall| stall.told(clock::boot_millis())),
+                still: page.still(),
             },
         }
     }

@@ -60,6 +60,10 @@ impl Stall {
         }
     }
 
+    fn may_pass(&self) -> bool {
+        matches!(self.still, Standstill::IoError | Standstill::Stopped)
+    }
+
     /// libvirt goes on to know no reason when QEMU has told it.
     fn is_by(&self, still: Standstill) -> bool {
         self.still == still || (self.still == Standstill::Internal && still == Standstill::Stopped)
@@ -69,7 +73,8 @@ impl Stall {
     fn is_not_over(&self, domain: Domain, now: u64) -> bool {
         match domain {
             Domain::Unknown => true,
-            Domain::Running => self.tries > 0 && now.saturating_sub(self.tried_at) < GOES_ON_MS,
+            // What QEMU has given up runs only if somebody has reset it, and is whole then.
+            Domain::Running => self.may_pass() && self.tries > 0 && now.saturating_sub(self.tried_at) < GOES_ON_MS,
             _ => false,
         }
     }
@@ -88,12 +93,11 @@ impl Stall {
 
     /// Whether it is to be tried now whether it goes on.
     pub(super) fn is_due(&self, now: u64) -> bool {
-        let may_pass = matches!(self.still, Standstill::IoError | Standstill::Stopped);
         let pause_ms = match self.tries.checked_sub(1) {
             None => 0,
             Some(more) => PAUSE_MS << more.min(4),
         };
-        may_pass && now.saturating_sub(self.since) >= LASTS_MS && now.saturating_sub(self.tried_at) >= pause_ms
+        self.may_pass() && now.saturating_sub(self.since) >= LASTS_MS && now.saturating_sub(self.tried_at) >= pause_ms
     }
 
     /// It has been tried; QEMU may have said that it never goes on.
@@ -204,6 +208,7 @@ mod tests {
         assert_eq!((internal.told(at), internal.is_due(u64::MAX)), (Some(Standstill::Internal), false));
         let again = Stall::after(Some(internal), Domain::Unknown, Some(Standstill::Stopped), at);
         assert_eq!(again, Some(internal), "libvirt knows no reason still");
+        assert_eq!(Stall::after(Some(internal), Domain::Running, None, at), None, "somebody has reset it");
         let paused = Stall::after(Some(internal), Domain::Paused, Some(Standstill::Suspended), at).unwrap();
         assert_eq!((paused.still, paused.told(at)), (Standstill::Suspended, None), "that is news");
     }

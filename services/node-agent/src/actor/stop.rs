@@ -50,6 +50,10 @@ async fn ask(cx: &Cx) -> Result<(), Refusal> {
             },
             // A guest that does not run cannot shut itself down.
             Ok(other) => return Err(cx.not_now(other, "shut down; force it off")),
+            // Nor can one that QEMU has stopped. Between this order and its repetition it may go on (`stall.rs`).
+            Err(_) if cx.book.sight().await.still.is_some() => {
+                return Err(cx.node.not_now(&cx.book.vm, "standing still", "shut down; force it off"));
+            }
             // libvirt is away: the order stands until it is back.
             Err(_) => {}
         }

@@ -150,7 +150,8 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if vm.desired != Desired::Running || turn.is_held(vm) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
-    if grant_sight(turn, vm).runs_under(grant.generation) {
+    // One that crashed at once is seen to by what is done about those that ran.
+    if grant_sight(turn, vm).runs_under(grant.generation) || standstill::has_crashed(turn, vm) {
         return turn.change_vm(entry, [Change::SeenRunning], begun_anew);
     }
     // Its size changes while it is off, and it is: the next start is the one with the new size. What is saved of

@@ -40,9 +40,9 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> bool {
     if !reboots && !is_to_start_anew(vm, still) {
         return false;
     }
-    // What was told a while ago must not end what runs by now.
+    // What was told a while ago must not end what runs by now, be it only on trial.
     let seen = turn.look_within(entry, node, turn.rules.poll_ms);
-    if seen.is_some_and(|fact| by(fact, vm) == Some(still)) {
+    if seen.is_some_and(|fact| by(fact, vm) == Some(still) && fact.domain != Domain::Running) {
         turn.change_vm(entry, [Change::StopAsked], |vm| vm.force_off = true);
     }
     true
@@ -62,10 +62,15 @@ pub(crate) fn stands_still(vm: &Vm) -> Option<&Refusal> {
     vm.fault.as_ref().filter(|fault| matches!(fault, Refusal::VmStandsStill { .. }))
 }
 
+/// Whether its agent says that it has crashed, under the grant that it has. So it has run, be it for less than a look.
+pub(super) fn has_crashed(turn: &Turn<'_>, vm: &Vm) -> bool {
+    let sight = vm.node().map(|node| turn.sight(node, &vm.name));
+    matches!(sight, Some(Sight::Seen(fact)) if by(fact, vm).is_some_and(Standstill::is_a_crash))
+}
+
 /// Whether one that stands still is about to be started anew.
 pub(super) fn starts_anew(turn: &Turn<'_>, vm: &Vm) -> bool {
-    let sight = vm.node().map(|node| turn.sight(node, &vm.name));
-    matches!(sight, Some(Sight::Seen(fact)) if by(fact, vm).is_some_and(|still| is_to_start_anew(vm, still)))
+    vm.spec.restart == Restart::Always && has_crashed(turn, vm)
 }
 
 #[cfg(test)]
@@ -101,20 +106,24 @@ mod tests {
         Some(by.refusal(&"mail".parse().unwrap(), &name("m1")))
     }
 
-    /// What is decided when its agent has told this, and said that when it was asked; whether anything is.
-    fn decided(mail: &Vm, fact: &VmFact, seen: Option<VmFact>) -> (Vec<Action>, bool) {
-        let entry = Entry { value: mail.clone(), revision: 7, created: at(0) };
+    /// Its agent has told this, and said that when it was asked.
+    fn heard(mail: &Vm, fact: &VmFact, seen: Option<VmFact>) -> Snapshot {
         let vms = BTreeMap::from([(mail.name.clone(), fact.clone())]);
         let heard = Heard { facts: Arc::new(NodeFacts { vms, ..facts("m1", "myodaiji") }), age_ms: 0 };
         let answer = |fact| Answer { attempt: 0, outcome: Outcome::Seen(fact), age_ms: 0, news: false };
         let key = naming::look(&mail.name, 7, &name("m1"));
-        let snap = Snapshot {
+        Snapshot {
             epoch: 1,
             heard: BTreeMap::from([(name("m1"), heard)]),
             answers: seen.into_iter().map(|fact| (key.clone(), answer(fact))).collect(),
             ..Snapshot::default()
-        };
-        let rules = Rules::default();
+        }
+    }
+
+    /// What is decided then; whether anything is.
+    fn decided(mail: &Vm, fact: &VmFact, seen: Option<VmFact>) -> (Vec<Action>, bool) {
+        let entry = Entry { value: mail.clone(), revision: 7, created: at(0) };
+        let (snap, rules) = (heard(mail, fact, seen), Rules::default());
         let mut turn = Turn::new(&snap, &rules, at(1_000));
         let any = decide(&mut turn, &entry);
         (turn.actions, any)
@@ -159,11 +168,30 @@ mod tests {
             let forced = stored(decided(&told, &fact, Some(fact.clone())));
             let state = forced.map(|vm| (vm.state, vm.force_off));
             assert_eq!(state, by.is_a_crash().then_some((State::Stopping, true)), "{by:?}");
-            assert_eq!(stored(decided(&told, &fact, Some(runs(&told)))), None, "{by:?}: it runs by now");
+            let on_trial = VmFact { domain: Domain::Running, ..fact.clone() };
+            for seen in [runs(&told), on_trial] {
+                assert_eq!(stored(decided(&told, &fact, Some(seen))), None, "{by:?}: it runs by now");
+            }
             let mut never = told.clone();
             never.spec.restart = Restart::Never;
             assert_eq!(decided(&never, &fact, Some(fact.clone())), (Vec::new(), false), "{by:?}");
         }
+    }
+
+    #[test]
+    fn one_that_crashed_while_it_was_being_started_has_begun_and_nothing_else_that_stands_still() {
+        let mut starting = vm("mail", 128);
+        starting.apply(Change::Granted(name("m1")), at(0)).unwrap();
+        let rules = Rules::default();
+        let has_begun = |fact: &VmFact| {
+            let snap = heard(&starting, fact, None);
+            has_crashed(&Turn::new(&snap, &rules, at(1_000)), &starting)
+        };
+        for by in Standstill::ALL {
+            assert_eq!(has_begun(&still(&starting, by)), by.is_a_crash(), "{by:?}");
+        }
+        let before = VmFact { generation: starting.generation() - 1, ..still(&starting, Standstill::Internal) };
+        assert!(!has_begun(&before), "that was under another grant");
     }
 
     #[test]
