@@ -8,10 +8,10 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use watari_contracts::agent::{DiskUse, Domain};
-use watari_model::{image::Format, vm::Standstill};
+use watari_contracts::agent::{DiskUse, Domain, Stop};
+use watari_model::{Refusal, image::Format, vm::Standstill};
 
-use crate::{remove, scene::scene, start, stop};
+use crate::{failed, remove, scene::scene, start, stop};
 
 /// A boot sector that writes to the disk from its first MiB on, 32 KiB after the other, by its BIOS.
 ///
@@ -104,6 +104,9 @@ async fn a_guest_whose_disk_was_full_goes_on_when_there_is_room_and_can_be_force
 
     // It fills that as well.
     agent.until("full", |fact| fact.still == Some(Standstill::IoError) && fact.domain == Domain::Unknown).await;
+    let asked = Stop { order: crate::order("ask-full"), force: false, ..stop("full", 1) };
+    let refused = agent.ended(asked).await;
+    assert!(matches!(failed(&refused), Refusal::AgentState { .. }), "its guest cannot be asked: {refused:?}");
     let off = agent.done(stop("full", 1)).await;
     assert!(off.fact.domain.is_off() && off.fact.still.is_none(), "{off:?}");
     agent.done(remove(scene, "full", 1)).await;
