@@ -30,6 +30,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_picture_of_a_display_is_taken_at_either_end_of_a_migration", displayed),
     ("an_agent_that_restarts_finds_its_servers_and_touches_none", agent_restarts),
     ("a_libvirtd_that_restarts_stops_no_server", libvirtd_restarts),
+    ("a_server_that_stands_still_on_its_node_is_told_of_and_goes_on_where_it_may", stands_still),
     ("a_cordoned_node_receives_nothing", cordoned),
     ("a_drained_node_is_empty_and_receives_nothing", drained),
     ("a_deleted_server_leaves_no_disk_domain_or_address", deleted),
@@ -190,6 +191,31 @@ fn is_as_large(stage: &Stage, vcpus: u32, disk_bytes: u64) -> anyhow::Result<()>
     ensure!(says(&domain, "CPU(s):", vcpus.to_string()), "libvirt says {domain}");
     ensure!(says(&disk, "Capacity:", disk_bytes.to_string()), "libvirt says {disk}");
     Ok(())
+}
+
+fn stands_still(stage: &Stage) -> anyhow::Result<()> {
+    stage.ready("mail")?;
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let boot = stage.boot_id(&address)?;
+    let virsh = |words: &[&str]| stage.lab.run(&[&["exec", &node, "--", "virsh"], words].concat());
+    let told = || -> anyhow::Result<bool> { Ok(stage.show("vm", "mail")?["fault"]["code"] == "vm.stands-still") };
+    virsh(&["suspend", "mail"])?;
+    let named = until(60, "it is told that somebody has paused it", told).and_then(|()| {
+        ensure!(stage.show("vm", "mail")?["state"] == "running", "it is still to run");
+        until(30, "the doctor names it", || Ok(stage.doctor(&[])?.names("vm.stands-still", "mail")))?;
+        stage.refused("vm.stands-still", &["vm", "migrate", "mail", "--to", stage.other_side("mail")?, "--wait"])
+    });
+    virsh(&["resume", "mail"])?;
+    named?;
+    until(60, "it is told no more", || Ok(!told()?))?;
+    stage.until_page(&address, 60)?;
+    // libvirt knows no reason for what QEMU was told behind its back, as for an error of QEMU's own.
+    virsh(&["qemu-monitor-command", "mail", "--hmp", "stop"])?;
+    until(10, "it stands still", || Ok(virsh(&["domstate", "mail"])?.trim() == "paused"))?;
+    until(60, "its node has it go on", || Ok(virsh(&["domstate", "mail"])?.trim() == "running"))?;
+    stage.until_page(&address, 60)?;
+    ensure!(stage.boot_id(&address)? == boot, "it was booted anew");
+    until(60, "it is told no more", || Ok(!told()?))
 }
 
 fn console_log(stage: &Stage) -> anyhow::Result<()> {

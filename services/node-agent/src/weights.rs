@@ -217,6 +217,7 @@ mod tests {
             disk: true,
             passage: None,
             stack: Stack::default(),
+            still: None,
         }
     }
 

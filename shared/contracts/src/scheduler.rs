@@ -183,6 +183,10 @@ pub struct ListVms {
     /// Only those of this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
+    /// Only those of which this is the matter, by the code of the refusal that is kept with them. A scheduler of before
+    /// gives all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// Only those after this name: the `next` of the page before.
     #[serde(default)]
     pub after: Option<VmName>,

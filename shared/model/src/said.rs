@@ -37,7 +37,7 @@ impl Said {
     }
 }
 
-/// A phrase of a refusal that services of before do not say.
+/// A phrase of a refusal that services of before do not say, or a second one beside a [`Said`]: refusals stay small.
 pub(crate) type SaidSince = Option<Box<Said>>;
 
 /// A [`Said`] of two format strings, which take what they name from where they stand.

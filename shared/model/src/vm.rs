@@ -35,6 +35,7 @@ mod preseed;
 mod probe;
 mod restart;
 mod snapshot;
+mod standstill;
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
@@ -58,6 +59,7 @@ pub use preseed::{Preseed, Seeded};
 pub use probe::{MOST_PROBES, NotAProbe, Probe};
 pub use restart::Restart;
 pub use snapshot::{MOST_SNAPSHOTS, Outcome, Revert, Snapshot, Snapshots, Taken};
+pub use standstill::Standstill;
 
 use crate::{
     Document, FirewallName, GroupName, HostName, NetworkName, NodeName, ProjectName, Refusal, SegmentName, SiteName,

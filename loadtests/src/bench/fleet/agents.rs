@@ -101,6 +101,7 @@ fn fact(vm: &VmName, uuid: Option<&str>, domain: Domain, generation: u64) -> VmF
         disk: generation > 0,
         passage: None,
         stack: Stack::default(),
+        still: None,
     }
 }
 

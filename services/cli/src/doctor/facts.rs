@@ -22,6 +22,8 @@ use crate::{
 
 /// What a site's state is called while it receives servers.
 const ACTIVE: &str = "active";
+/// What is told of a server that is to run and stands still.
+const STANDS_STILL: &str = "vm.stands-still";
 
 /// The cluster at one moment.
 pub(super) struct Facts {
@@ -35,6 +37,8 @@ pub(super) struct Facts {
     pub(super) sites: Vec<SiteView>,
     /// The servers that do not run.
     pub(super) idle: Vec<VmView>,
+    /// Those that run by their documents, and stand still.
+    pub(super) still: Vec<VmView>,
     /// What an evacuation of each active site would come to.
     pub(super) plans: Vec<OutagePlan>,
     pub(super) images: Vec<ImageView>,
@@ -56,6 +60,7 @@ impl Facts {
             nodes: Vec::new(),
             sites: Vec::new(),
             idle: Vec::new(),
+            still: Vec::new(),
             plans: Vec::new(),
             images: Vec::new(),
             networks: Vec::new(),
@@ -78,9 +83,10 @@ impl Facts {
         }
         let (list_sites, list_images, list_networks) = (ListSites {}, ListImages {}, ListNetworks {});
         let (list_outages, list_upses) = (ListOutages {}, ListUpses {});
-        let (nodes, idle, sites, images, networks, outages, upses, control) = tokio::join!(
+        let (nodes, idle, still, sites, images, networks, outages, upses, control) = tokio::join!(
             session.pages(ListHealth::default(), |page| (page.nodes, page.next), |r, after| r.after = after),
             idle(session),
+            still(session),
             session.ask(&list_sites),
             session.ask(&list_images),
             session.ask(&list_networks),
@@ -91,6 +97,7 @@ impl Facts {
         let mut facts = Self { host, ..Self::none(clock::now()) };
         facts.nodes = facts.keep(("the nodes", "ノード"), nodes);
         facts.idle = facts.keep(("the servers", "サーバ"), idle);
+        facts.still = facts.keep(("the servers", "サーバ"), still);
         facts.sites = facts.keep(("the sites", "サイト"), sites.map(|page| page.sites));
         facts.images = facts.keep(("the images", "イメージ"), images.map(|page| page.images));
         facts.networks = facts.keep(("the networks", "ネットワーク"), networks.map(|page| page.networks));
@@ -177,6 +184,14 @@ async fn idle(session: &Session) -> Result<Vec<VmView>, Failure> {
         idle.extend(session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?);
     }
     Ok(idle)
+}
+
+/// Those of which that is told.
+async fn still(session: &Session) -> Result<Vec<VmView>, Failure> {
+    let request = ListVms { fault: Some(STANDS_STILL.to_owned()), ..ListVms::default() };
+    let mut told = session.pages(request, |page| (page.vms, page.next), |r, after| r.after = after).await?;
+    told.retain(|vm| vm.fault.as_ref().is_some_and(|fault| fault.code == STANDS_STILL));
+    Ok(told)
 }
 
 #[cfg(test)]

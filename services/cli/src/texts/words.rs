@@ -225,6 +225,7 @@ words! {
     Evacuation "evacuation" "退避";
     EvacuationAndReturn "evacuation and return" "退避と帰還";
     NodeSilent "its node does not answer" "ノードの応答なし";
+    StandsStill "stands still" "動作停止中";
     SeverityNote "note" "参考";
     SeverityWarning "warning" "警告";
     SeverityFailure "FAILURE" "異常";

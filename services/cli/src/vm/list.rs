@@ -33,6 +33,7 @@ impl List {
             node: input::name_if(self.node.as_deref())?,
             state: self.state.as_deref().map(state).transpose()?,
             project: input::name_if(self.project.as_deref())?,
+            fault: None,
             after: None,
             limit: None,
         };

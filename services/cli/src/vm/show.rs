@@ -203,9 +203,17 @@ fn state(view: &VmView, lang: Lang) -> String {
     if view.reachable { state } else { words::because(&state, Word::NodeSilent.text(lang)) }
 }
 
+/// Whether it is to run, and does not though nobody has asked for that; why is told below.
+fn stands_still(view: &VmView) -> bool {
+    view.state == vm::State::Running && view.fault.as_ref().is_some_and(|fault| fault.code == "vm.stands-still")
+}
+
 /// Its state; nobody can start it while its disk goes back to a snapshot.
 fn with_its_disk(view: &VmView, lang: Lang) -> String {
-    let state = states::shown(lang, view.state.word());
+    let mut state = states::shown(lang, view.state.word());
+    if stands_still(view) {
+        state = words::because(&state, Word::StandsStill.text(lang));
+    }
     let back = view.snapshots.reverting().map(|revert| snapshots::going_back(lang, revert.to.as_str()));
     back.map_or(state.clone(), |back| words::because(&state, &back))
 }
@@ -302,6 +310,18 @@ mod tests {
         assert_eq!(told(&view), [(Word::After, "-".to_owned()), (Word::Before, "-".to_owned())]);
         view.before = None;
         assert_ne!(told(&view)[1].0, Word::Before);
+    }
+
+    #[test]
+    fn a_server_that_stands_still_is_not_shown_as_one_that_merely_runs() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.VmView.json");
+        let mut view: VmView = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        (view.state, view.snapshots, view.reachable) = (vm::State::Running, vm::Snapshots::default(), true);
+        view.fault = Some(Fault::from(&vm::Standstill::IoError.refusal(&view.name, &"m1".parse().unwrap())));
+        assert_eq!(state(&view, Lang::En), "running (stands still)");
+        assert!(state(&view, Lang::Ja).contains("動作停止中"));
+        view.state = vm::State::Starting;
+        assert!(!state(&view, Lang::En).contains("still"), "it is being started anew");
     }
 
     #[test]

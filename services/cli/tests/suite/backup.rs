@@ -175,6 +175,7 @@ fn facts(node: &str, site: &str, domain: Domain, generation: u64, epoch: u64) ->
         granted: true,
         disk: true,
         stack: Stack::default(),
+        still: None,
         passage: None,
     };
     NodeFacts {

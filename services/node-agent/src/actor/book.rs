@@ -12,15 +12,18 @@ use std::{
 use tokio::sync::Mutex;
 use watari_chassis::clock;
 use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Transfer, VmFact};
-use watari_model::{MigrationId, Refusal, VmName};
+use watari_model::{MigrationId, Refusal, VmName, vm::Standstill};
 
-use super::sight::{self, Sight};
+use super::{
+    sight::{self, Sight},
+    stall::Stall,
+};
 use crate::{
     facts::{Entry, Urgency},
     hypervisor::{Change, Suspend},
     layers::stack,
     node::Node,
-    record::{Crossing, Disk, Record, Side},
+    record::{Crossing, Disk, Launch, Record, Removal, Side},
 };
 
 /// One server name's book.
@@ -46,6 +49,8 @@ pub struct Ward {
     pub stopped: bool,
     /// What was last seen of it.
     pub domain: Domain,
+    /// Whether libvirt said then that it stands still.
+    pub still: bool,
 }
 
 /// How long after a source's death its domain is not asked about: five times what libvirt takes to
@@ -63,12 +68,30 @@ struct Page {
     departed: Option<String>,
     /// When that was seen, on the boot clock in milliseconds.
     departed_at: u64,
+    /// That the server stands still though it is to run.
+    stall: Option<Stall>,
 }
 
 impl Page {
     /// The server that the name means: the one last started or received, if it is not removed.
     fn current(&self) -> Option<&Record> {
         self.records.values().filter(|r| !r.is_tombstone()).max_by_key(|r| r.chosen)
+    }
+
+    /// Whether it is to run here, and nothing is being done with it that makes it stand still.
+    fn is_to_run(&self) -> bool {
+        self.current().is_some_and(|record| {
+            let moves = record.passage.as_ref().is_some_and(|passage| passage.phase != Phase::Ended);
+            let is_here = record.seen.is_granted() && record.isolated != Some(record.seen.generation);
+            is_here && !moves && record.removal == Removal::No && record.launch != Launch::Held
+        })
+    }
+
+    /// Why it stands still, if that is told by now. A crash costs it what runs in it, and is told only on libvirt's word
+    /// of this very look: while libvirt does not answer, somebody may have reset it.
+    fn still(&self) -> Option<Standstill> {
+        let stall = self.stall.filter(|stall| self.sight.still.is_some() || !stall.still.is_a_crash())?;
+        stall.told(clock::boot_millis()).filter(|_| self.is_to_run())
     }
 }
 
@@ -77,7 +100,15 @@ impl Book {
     #[must_use]
     pub fn new(node: Arc<Node>, vm: VmName, records: Vec<Record>) -> Self {
         let records = records.into_iter().map(|record| (record.uuid.clone(), record)).collect();
-        let page = Page { records, sight: Sight::unknown(), look: 0, disk: false, departed: None, departed_at: 0 };
+        let page = Page {
+            records,
+            sight: Sight::unknown(),
+            look: 0,
+            disk: false,
+            departed: None,
+            departed_at: 0,
+            stall: None,
+        };
         Self { node, vm, looks: AtomicU64::new(1), page: Mutex::new(page) }
     }
 
@@ -113,7 +144,8 @@ impl Book {
         let record = page.current().filter(|record| record.needs_lease())?;
         let (generation, granted) = (record.seen.generation, record.seen.is_granted());
         let stopped = record.isolated == Some(generation);
-        Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain: page.sight.domain })
+        let (domain, still) = (page.sight.domain, page.sight.still.is_some());
+        Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain, still })
     }
 
     /// Whether nothing is known, not even of a removed server.
@@ -250,7 +282,7 @@ impl Book {
     pub async fn assert(&self, domain: Domain, urgency: Urgency) {
         let number = self.begin_look();
         let uuid = self.current().await.map(|record| record.uuid);
-        self.see(number, Sight { domain, uuid, foreign: false }, urgency).await;
+        self.see(number, Sight { domain, uuid, ..Sight::unknown() }, urgency).await;
     }
 
     async fn see(&self, number: u64, sight: Sight, urgency: Urgency) -> Sight {
@@ -278,6 +310,11 @@ impl Book {
             page.departed = None;
         }
         page.sight = sight.clone();
+        page.stall = if page.is_to_run() {
+            Stall::after(page.stall, sight.domain, sight.still, clock::boot_millis())
+        } else {
+            None
+        };
         if let Some(record) = current {
             self.claim_room(&record, sight.domain);
         }
@@ -315,7 +352,8 @@ impl Book {
         page.look = number;
         // A process that died without its processors having been stopped for the switch-over crashed.
         let reason = if stopped { OffReason::Migrated } else { OffReason::Unknown };
-        page.sight = Sight { domain: Domain::Off(reason), uuid: Some(uuid.to_owned()), foreign: false };
+        page.sight = Sight { domain: Domain::Off(reason), uuid: Some(uuid.to_owned()), ..Sight::unknown() };
+        page.stall = None;
         self.node.room.release(uuid);
         self.tell(&page, Urgency::Now);
     }
@@ -340,6 +378,21 @@ impl Book {
     /// The last sight.
     pub async fn sight(&self) -> Sight {
         self.page.lock().await.sight.clone()
+    }
+
+    /// The server, if it stands still and it is to be tried now whether it goes on; and what it stands still by.
+    pub(super) async fn due(&self) -> Option<(Record, Standstill)> {
+        let page = self.page.lock().await;
+        // What it is to do may have changed since, and a look that nobody answered says nothing of what it does.
+        let counts = page.is_to_run() && page.sight.still.is_some();
+        let stall = page.stall.filter(|stall| counts && stall.is_due(clock::boot_millis()))?;
+        Some((page.current()?.clone(), stall.still))
+    }
+
+    /// Notes that this was tried, and whether QEMU has said that it never will.
+    pub(super) async fn tried(&self, needs_reset: bool) {
+        let mut page = self.page.lock().await;
+        page.stall = page.stall.map(|stall| stall.tried(clock::boot_millis(), needs_reset));
     }
 
     /// Tells again, for instance when an operation has ended.
@@ -375,6 +428,7 @@ impl Book {
                     answers: p.answers,
                 }),
                 stack: record.map(|r| r.stack.clone()).unwrap_or_default(),
+                still: page.still(),
             },
         }
     }

@@ -31,6 +31,7 @@ mod revert;
 mod send;
 mod sight;
 mod snapshot;
+mod stall;
 mod standstill;
 mod start;
 mod stop;
@@ -219,7 +220,13 @@ impl Actor {
                 }
                 self.look.notify_one();
             }
-            Message::Look => self.look.notify_one(),
+            Message::Look => {
+                self.look.notify_one();
+                // What an order does with it may make it stand still, and is not interfered with.
+                if self.running.is_none() && self.aside.is_none() && self.waiting.is_empty() {
+                    stall::go_on(&self.node, &self.book).await;
+                }
+            }
             Message::Found(record) => {
                 self.found(*record).await;
                 self.look.notify_one();

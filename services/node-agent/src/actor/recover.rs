@@ -34,13 +34,13 @@ pub(super) async fn run(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     }
 }
 
-/// Looks until libvirt answers.
+/// Looks until libvirt answers. One that QEMU has stopped is in no state of a name, and may be so for ever.
 async fn seen(cx: &Cx) -> Domain {
     let mut events = cx.node.hypervisor.events();
     loop {
-        match cx.book.look().await.domain {
-            Domain::Unknown => {}
-            domain => return domain,
+        let sight = cx.book.look().await;
+        if sight.domain != Domain::Unknown || sight.still.is_some() {
+            return sight.domain;
         }
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), events.recv()).await;
     }

@@ -19,12 +19,17 @@ pub(super) async fn run(cx: &Cx, order: &Stop) -> Result<(), Refusal> {
 }
 
 async fn force(cx: &Cx) -> Result<(), Refusal> {
-    match cx.look(WANTED).await? {
-        Domain::Absent => return Ok(()),
-        Domain::Off(_) => {}
-        // What arrives belongs to a migration, and ends by `discard`.
-        Domain::Incoming => return Err(cx.not_now(Domain::Incoming, WANTED)),
-        _ => cx.force_off(cx.uuid(WANTED)?).await?,
+    // One that QEMU has stopped may be in a state of no name; libvirt answers for it, and it is forced off like any other.
+    if cx.book.look().await.still.is_some() {
+        cx.force_off(cx.uuid(WANTED)?).await?;
+    } else {
+        match cx.look(WANTED).await? {
+            Domain::Absent => return Ok(()),
+            Domain::Off(_) => {}
+            // What arrives belongs to a migration, and ends by `discard`.
+            Domain::Incoming => return Err(cx.not_now(Domain::Incoming, WANTED)),
+            _ => cx.force_off(cx.uuid(WANTED)?).await?,
+        }
     }
     // Off is off: it does not go on later from what was saved of it, perhaps in this very moment.
     cx.node.hypervisor.forget_saved(cx.name()).await.map_err(|error| cx.refuse(&error))
@@ -45,6 +50,10 @@ async fn ask(cx: &Cx) -> Result<(), Refusal> {
             },
             // A guest that does not run cannot shut itself down.
             Ok(other) => return Err(cx.not_now(other, "shut down; force it off")),
+            // Nor can one that QEMU has stopped. Between this order and its repetition it may go on (`stall.rs`).
+            Err(_) if cx.book.sight().await.still.is_some() => {
+                return Err(cx.node.not_now(&cx.book.vm, "standing still", "shut down; force it off"));
+            }
             // libvirt is away: the order stands until it is back.
             Err(_) => {}
         }

@@ -34,13 +34,15 @@ pub enum PauseReason {
     StartingUp,
     /// A snapshot, save or dump is at work.
     Saving,
-    /// The guest has shut down or crashed and its process has not gone yet.
+    /// The guest has shut down and its process has not gone yet.
     Ending,
+    /// The guest has crashed, and is kept as it was.
+    Crashed,
     /// A post-copy phase, or its failure.
     PostCopy,
     /// libvirt could not carry an operation through (for instance a resume).
     ApiError,
-    /// Another reason.
+    /// Another reason, or none that libvirt knows: QEMU has stopped it, as at an internal error.
     Other,
 }
 
@@ -82,7 +84,8 @@ impl DomainState {
                 2 => PauseReason::Migration,
                 3 | 4 | 7 | 9 => PauseReason::Saving,
                 5 => PauseReason::IoError,
-                8 | 10 => PauseReason::Ending,
+                8 => PauseReason::Ending,
+                10 => PauseReason::Crashed,
                 11 => PauseReason::StartingUp,
                 12 | 13 => PauseReason::PostCopy,
                 14 => PauseReason::ApiError,

@@ -155,7 +155,9 @@ impl Sentinel {
         if now.saturating_sub(since) <= self.node().lease.terms().stop_ms {
             return;
         }
-        for (book, ward) in wards.iter().filter(|(_, ward)| ward.stopped && ward.domain == Domain::Running) {
+        // One that stands still was not even asked, and is neither told of nor let go on before it is forgiven.
+        let lives = |ward: &Ward| ward.domain == Domain::Running || ward.still;
+        for (book, ward) in wards.iter().filter(|(_, ward)| ward.stopped && lives(ward)) {
             // Unwritten it is tried again with the next look, which waits for no disk.
             let forgiven = book.amend(&ward.uuid, Urgency::Soon, |record| record.isolated = None);
             if tokio::time::timeout(TICK, forgiven).await.is_err() {

@@ -12,6 +12,7 @@ mod saving;
 mod scene;
 mod screen;
 mod snapshots;
+mod stall;
 mod uefi;
 mod weights;
 

@@ -91,6 +91,13 @@ impl Scene {
         self.with_image(agent)
     }
 
+    /// An agent that keeps nothing of the disk back, however small that is.
+    pub(crate) async fn agent_without_reserve(&'static self, name: &str) -> TestAgent {
+        let none = |settings: &mut Settings| settings.capacity.reserve_disk_gib = 0;
+        let agent = TestAgent::open_with(self, self.folder.join(name), Vec::new(), none).await;
+        self.with_image(agent)
+    }
+
     fn with_image(&self, agent: TestAgent) -> TestAgent {
         let image = agent.agent.node().layout.image(&self.base.sha256, Format::Raw);
         std::fs::write(image, &self.content).unwrap();

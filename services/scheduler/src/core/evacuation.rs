@@ -22,6 +22,7 @@ use watari_model::{
 use super::{
     Action, Rules, Snapshot, ahead, control, dark, deadline, dependencies, lint, naming, placement,
     placement::Need,
+    standstill,
     turn::{Turn, pause_ms},
 };
 
@@ -380,7 +381,15 @@ fn standing(turn: &Turn<'_>, outage: &Outage, reason: Reason, vm: &Vm) -> Standi
     if reason == Reason::Evacuation && vm.spec.evacuate == Evacuate::Stay {
         return Standing::Left(Refusal::PolicyStays { vm: name() });
     }
-    if vm.state == vm::State::Running { tried(turn, outage, reason, vm) } else { Standing::Waiting }
+    if vm.state != vm::State::Running {
+        return Standing::Waiting;
+    }
+    match standstill::stands_still(vm) {
+        None => tried(turn, outage, reason, vm),
+        Some(_) if standstill::starts_anew(turn, vm) => Standing::Waiting,
+        // Nothing can be sent of it while it stands still; it leaves if it goes on in time.
+        Some(fault) => Standing::Left(fault.clone()),
+    }
 }
 
 /// Why a server stays whose node is not heard: nobody knows what becomes of it, unless the node is known to be off.

@@ -17,7 +17,7 @@ use super::{
     placement::Need,
     removal, server,
     snapshot::{Outcome, Sight},
-    strangers,
+    standstill, strangers,
     turn::{OnFailure, Step, Turn, pause_ms},
 };
 
@@ -150,7 +150,8 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
     if vm.desired != Desired::Running || turn.is_held(vm) {
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
     }
-    if grant_sight(turn, vm).runs_under(grant.generation) {
+    // One that crashed at once is seen to by what is done about those that ran.
+    if grant_sight(turn, vm).runs_under(grant.generation) || standstill::has_crashed(turn, vm) {
         return turn.change_vm(entry, [Change::SeenRunning], begun_anew);
     }
     // Its size changes while it is off, and it is: the next start is the one with the new size. What is saved of
@@ -235,6 +236,10 @@ fn seen_off(turn: &mut Turn<'_>, entry: &Entry<Vm>) -> Option<()> {
         if stays && vm.desired == Desired::Running {
             vm.desired = Desired::Stopped;
         }
+        // Of one that is to start again it is told why it went off.
+        if vm.desired != Desired::Running && standstill::stands_still(vm).is_some() {
+            vm.fault = None;
+        }
         // Whoever forces it off while it is being saved wants it no less.
         vm.force_off &= saved;
     });
@@ -260,6 +265,9 @@ fn running(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
             return;
         }
         return turn.change_vm(entry, [Change::StopAsked], |_| {});
+    }
+    if standstill::decide(turn, entry) {
+        return;
     }
     if vm.halt.is_some() {
         // It was called off in time, or the server has left after all.

@@ -41,6 +41,7 @@ mod server;
 mod since;
 mod snapshot;
 mod speed;
+mod standstill;
 mod strangers;
 mod surplus;
 mod turn;
@@ -74,6 +75,7 @@ pub(crate) use quorum::{Act, Scene};
 pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network, outside_ranges};
 pub(crate) use since::{moved_since, never_left, still_there};
 pub(crate) use speed::{Speed, Sums, part};
+pub(crate) use standstill::stands_still;
 pub(crate) use weight::{gained, sent};
 
 /// What is to be done now. Of what is in hand nothing is decided again.

@@ -7,9 +7,10 @@ use std::{
 
 use watari_chassis::{
     clock,
-    prometheus::{self, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry},
+    prometheus::{self, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry},
 };
 use watari_model::{
+    Refusal,
     migration::{Migration, Reason, State},
     outage::{Outage, State as Standing},
 };
@@ -23,6 +24,8 @@ pub const ACTIONS: &str = "watari_scheduler_actions_total";
 pub const ALARMS: &str = "watari_scheduler_alarms_total";
 /// Servers by state.
 pub const VMS: &str = "watari_scheduler_vms";
+/// Servers that are to run and stand still on their nodes for no order.
+pub(super) const VMS_STILL: &str = "watari_scheduler_servers_standing_still";
 /// Migrations ended, by how.
 pub const MIGRATIONS: &str = "watari_scheduler_migrations_total";
 /// Migrations ended that were to relieve an overloaded node, by how.
@@ -67,6 +70,7 @@ pub(crate) struct Metrics {
     actions: IntCounterVec,
     alarms: IntCounter,
     vms: IntGaugeVec,
+    vms_still: IntGauge,
     migrations: IntCounterVec,
     reliefs: IntCounterVec,
     outages: IntGaugeVec,
@@ -105,6 +109,7 @@ impl Metrics {
             actions: IntCounterVec::new(Opts::new(ACTIONS, "Actions done"), &["verb", "outcome"])?,
             alarms: IntCounter::new(ALARMS, "Alarms told")?,
             vms: gauges(VMS, "Servers by state", &["state"])?,
+            vms_still: IntGauge::new(VMS_STILL, "Servers that are to run and stand still")?,
             outages: gauges(OUTAGES, "Outages by how they stand", &["standing"])?,
             outage_servers: gauges(OUTAGE_SERVERS, "Servers of the next scheduled outage", &["site", "fate"])?,
             outage_begins: gauges(OUTAGE_BEGINS, "When the next scheduled evacuation begins", &["site"])?,
@@ -126,6 +131,7 @@ impl Metrics {
         registry.register(Box::new(this.actions.clone()))?;
         registry.register(Box::new(this.alarms.clone()))?;
         registry.register(Box::new(this.vms.clone()))?;
+        registry.register(Box::new(this.vms_still.clone()))?;
         registry.register(Box::new(this.migrations.clone()))?;
         registry.register(Box::new(this.reliefs.clone()))?;
         registry.register(Box::new(this.outages.clone()))?;
@@ -151,12 +157,14 @@ impl Metrics {
         self.actions.with_label_values(&[verb, outcome]).inc();
     }
 
-    /// Counts servers by state.
+    /// Counts servers by state, and those that stand still.
     pub(crate) fn count(&self, snap: &Snapshot) {
-        let mut counts: HashMap<&str, i64> = HashMap::new();
+        let (mut counts, mut still): (HashMap<&str, i64>, i64) = (HashMap::new(), 0);
         for entry in snap.vms.values() {
             *counts.entry(entry.value.state.word()).or_default() += 1;
+            still += i64::from(matches!(entry.value.fault, Some(Refusal::VmStandsStill { .. })));
         }
+        self.vms_still.set(still);
         self.vms.reset();
         for (state, count) in counts {
             self.vms.with_label_values(&[state]).set(count);
@@ -190,6 +198,7 @@ impl Metrics {
     /// Whoever does not lead shows none: what it knew is of another day.
     pub(crate) fn forget(&self) {
         self.vms.reset();
+        self.vms_still.set(0);
         self.outages.reset();
         self.of_next_outages().into_iter().for_each(IntGaugeVec::reset);
         self.standing.forget();

@@ -14,7 +14,7 @@ use watari_model::{
 
 use super::{Desk, TRIES, check_request_id, fill, find, newest, page, unwritten};
 use crate::{
-    core::{Need, Rooms, Snapshot, check, choose, next_migration},
+    core::{Need, Rooms, Snapshot, check, choose, next_migration, stands_still},
     views,
 };
 
@@ -56,6 +56,9 @@ impl Desk {
         }
         if snap.unreachable(from, self.rules.silent_ms) {
             return Err(Refusal::VmUnreachable { vm: name, node: from.to_string() });
+        }
+        if let Some(still) = stands_still(vm) {
+            return Err(still.clone());
         }
         let to = self.target(snap, vm, from, request.to.as_ref())?;
         let known = snap.migrations.values().map(|entry| &entry.value);

@@ -42,16 +42,18 @@ pub(super) fn begin(snap: &mut Snapshot, now: Timestamp) -> BTreeMap<NodeName, u
     for vm in snap.vms.values().map(|entry| &entry.value) {
         let Some(heard) = vm.node().and_then(|node| heard.get_mut(node)) else { continue };
         let facts = Arc::make_mut(&mut heard.facts);
-        let stack = facts.vms.get(&vm.name).map(|fact| fact.stack.clone()).unwrap_or_default();
-        facts.vms.insert(vm.name.clone(), of_server(vm, stack));
+        let known = facts.vms.get(&vm.name).cloned().unwrap_or_else(|| nothing(&vm.name));
+        facts.vms.insert(vm.name.clone(), of_server(vm, known));
     }
     snap.heard = heard;
     silent
 }
 
-/// What a node says besides its servers, of which only their disks are kept.
+/// What a node says besides its servers, of which only their disks are kept, and whether they stand still. Who has crashed
+/// is started again before, and taken for one that runs.
 fn of_node(node: &Node, known: Option<&NodeFacts>, now: Timestamp) -> NodeFacts {
-    let disks = |fact: &VmFact| VmFact { stack: fact.stack.clone(), ..nothing(&fact.vm) };
+    let still = |fact: &VmFact| fact.still.filter(|still| !still.is_a_crash());
+    let disks = |fact: &VmFact| VmFact { stack: fact.stack.clone(), still: still(fact), ..nothing(&fact.vm) };
     NodeFacts {
         node: node.name.clone(),
         site: node.site.clone(),
@@ -77,11 +79,12 @@ pub(super) fn nothing(vm: &VmName) -> VmFact {
         disk: false,
         passage: None,
         stack: Stack::default(),
+        still: None,
     }
 }
 
 /// What the node that may run a server says of it. One that starts has still to do so.
-fn of_server(vm: &Vm, stack: Stack) -> VmFact {
+fn of_server(vm: &Vm, known: VmFact) -> VmFact {
     let domain = match vm.state {
         State::Running | State::Migrating | State::Stopping => Domain::Running,
         State::Suspended => Domain::Off(OffReason::Saved),
@@ -91,7 +94,7 @@ fn of_server(vm: &Vm, stack: Stack) -> VmFact {
     let granted = domain == Domain::Running;
     // What has not started has not seen its newest grant.
     let generation = if domain == Domain::Absent { vm.generation().saturating_sub(1) } else { vm.generation() };
-    VmFact { domain, generation, granted, disk: vm.booted, stack, ..nothing(&vm.name) }
+    VmFact { domain, generation, granted, disk: vm.booted, ..known }
 }
 
 /// A copy that is about to be settled is sent anew: what both sides would say of it is not known.

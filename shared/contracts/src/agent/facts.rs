@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use watari_model::{MigrationId, NodeName, SiteName, Timestamp, VmName};
+use watari_model::{MigrationId, NodeName, SiteName, Timestamp, VmName, vm::Standstill};
 
 use super::{Guard, Layer, Stack};
 
@@ -131,6 +131,10 @@ pub struct VmFact {
     /// What its disk here is made of above its image.
     #[serde(default, skip_serializing_if = "Stack::is_plain")]
     pub stack: Stack,
+    /// Why it stands still though it is granted to this node and nothing is being done with it that would make it, if
+    /// that has lasted for some seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still: Option<Standstill>,
 }
 
 /// Everything one agent sees. Published when anything changes and every few seconds.

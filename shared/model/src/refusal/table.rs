@@ -83,6 +83,10 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     GuestHeedsNot { vm, waited: Said } "vm.not-shut-down" 409 Later
         en "the guest of server {vm} was asked to shut down and still runs after {waited}; it is asked again from time to time" "look at its console (watari vm console-log {vm}); it may lack ACPI or wait for something; to switch it off at once: watari vm stop {vm} --force"
         ja "サーバ {vm} のゲストに停止を求めましたが、{waited} たっても動いています。繰り返し求めています" "コンソール (watari vm console-log {vm}) を確認してください。ACPI に対応していないか、何かを待っている可能性があります。すぐに切るには watari vm stop {vm} --force を実行します";
+    /// It is to run and stands still on its node, for no order.
+    VmStandsStill { vm, node, why: Said, help: SaidSince } "vm.stands-still" 503 Later
+        en "server {vm} is to run and stands still on node {node}: {why}" "{help}; to start it anew at once: watari vm reboot {vm} --force"
+        ja "サーバ {vm} は稼働中のはずですが、ノード {node} で止まっています: {why}" "{help}。すぐに起動し直すには watari vm reboot {vm} --force を実行してください";
     /// It is deleted but for its disk.
     DeletionWaits { vm, node } "vm.deletion-waits" 503 Later
         en "server {vm} is deleted and its addresses are free, but its disk is on node {node}, which is off" "it is removed when the node is back; if that will never be: watari node remove {node}"

@@ -40,6 +40,7 @@ fn fact(vm: &Vm, domain: Domain, generation: u64, granted: bool) -> VmFact {
         granted,
         disk: true,
         stack: Stack::default(),
+        still: None,
         passage: None,
     }
 }

@@ -47,6 +47,7 @@ const CHECKS: &[Check] = &[
     fleet::tunnels,
     fleet::bridges,
     servers::down,
+    servers::still,
     sites::refuge,
     sites::unfenceable,
     sites::battery,

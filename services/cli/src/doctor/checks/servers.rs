@@ -1,4 +1,4 @@
-//! Servers that are to run and do not.
+//! Servers that are to run and do not, or stand still.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +52,16 @@ pub(super) fn down(facts: &Facts) -> Vec<Finding> {
     found
 }
 
+/// Servers that stand still on their nodes for no order. One that is starting anew already is not told of.
+pub(super) fn still(facts: &Facts) -> Vec<Finding> {
+    let stands = |vm: &&VmView| vm.state == State::Running && vm.desired == Desired::Running;
+    let told = facts.still.iter().filter(stands).filter_map(|vm| vm.fault.as_ref().map(|fault| (vm, words(fault))));
+    told.map(|(vm, (cause, remedy))| {
+        on(vm.node.as_ref(), Trouble::ServerStandsStill { vm: said(&vm.name), cause, remedy })
+    })
+    .collect()
+}
+
 fn key<'f>(vm: &'f VmView, fault: &'f Fault) -> (Option<&'f NodeName>, &'f str) {
     (vm.node.as_ref(), fault.code.as_str())
 }
@@ -90,7 +100,7 @@ fn state(vm: &VmView) -> Said {
 
 #[cfg(test)]
 mod tests {
-    use watari_model::Refusal;
+    use watari_model::{Refusal, vm::Standstill};
 
     use super::*;
     use crate::doctor::{
@@ -116,6 +126,20 @@ mod tests {
         facts.idle = vec![stranded("mail")];
         facts.idle[0].fault.as_mut().unwrap().code = "outage.no-time".to_owned();
         assert_eq!(down(&facts), []);
+    }
+
+    #[test]
+    fn a_server_that_stands_still_is_named_with_its_reason_until_it_starts_anew() {
+        let mut facts = healthy();
+        let fault = Standstill::IoError.refusal(&"mail".parse().unwrap(), &"m1".parse().unwrap());
+        facts.still = vec![VmView { fault: Some(Fault::from(&fault)), ..server("mail", State::Running) }];
+        let found = still(&facts);
+        assert_eq!((codes(&found), found[0].nodes.len()), (vec!["vm.stands-still"], 1));
+        let told = [Lang::En, Lang::Ja].map(|lang| found[0].trouble.told(lang));
+        assert!(told[0].seen.contains("mail") && told[0].mend.contains("make room"), "{told:?}");
+        assert!(told[1].seen.contains("ディスク") && told[1].mend.contains("空き"), "{told:?}");
+        facts.still[0].state = State::Starting;
+        assert_eq!(still(&facts), []);
     }
 
     #[test]

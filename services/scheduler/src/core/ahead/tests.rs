@@ -36,6 +36,7 @@ fn runs(stack: &Stack) -> VmFact {
         disk: true,
         passage: None,
         stack: stack.clone(),
+        still: None,
     }
 }
 

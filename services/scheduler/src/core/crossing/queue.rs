@@ -10,7 +10,9 @@ use watari_model::{
     vm::{self, Desired, Vm},
 };
 
-use crate::core::{Action, Links, dependencies, evacuation, growth, naming, placement, placement::Need, turn::Turn};
+use crate::core::{
+    Action, Links, dependencies, evacuation, growth, naming, placement, placement::Need, standstill, turn::Turn,
+};
 
 /// All migrations that are not over, in the order of their turns: an operator's own first, then by worth and by who
 /// depends on whom, then the largest, then the oldest.
@@ -85,6 +87,9 @@ fn pointless(turn: &Turn<'_>, migration: &Migration, vm: &Vm) -> Option<Refusal>
     }
     if let Some(halt) = vm.halt.as_ref().filter(|_| turn.is_held(vm)) {
         return Some(halt.fault.clone());
+    }
+    if let Some(still) = standstill::stands_still(vm).filter(|_| vm.state == vm::State::Running) {
+        return Some(still.clone());
     }
     match vm.state {
         vm::State::Running | vm::State::Starting | vm::State::Migrating => None,

@@ -55,6 +55,7 @@ fn fact(domain: Option<Domain>, passage: Option<Passage>) -> Option<VmFact> {
         disk: true,
         passage,
         stack: watari_contracts::agent::Stack::default(),
+        still: None,
     })
 }
 

@@ -169,6 +169,7 @@ impl World {
                     disk: true,
                     passage: None,
                     stack: Stack::default(),
+                    still: None,
                 };
                 said.vms.insert(vm.vm.clone(), vm);
             }

@@ -85,6 +85,7 @@ fn what_a_node_took_back_with_its_last_word_is_not_counted_on() {
             disk: true,
             passage: None,
             stack: Stack::default(),
+            still: None,
         };
         let vms = guarded.map(|generation| (vm.clone(), Guarded { generation, stopped: false })).into_iter().collect();
         let guard = Some(Guard { terms: Terms::MOST, watchdog: true, vms });

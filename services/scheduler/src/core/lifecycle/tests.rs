@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use watari_contracts::agent::{NodeFacts, Stack, VmFact};
 use watari_model::{
     Said,
-    vm::{Halt, Size},
+    vm::{Halt, Size, Standstill},
 };
 
 use super::*;
 use crate::core::{
     Rules, Snapshot,
     snapshot::{Answer, Heard},
-    tests::documents::{Documents, at, facts, name, node, put, vm},
+    tests::documents::{Documents, at, facts, name, node, put, runs, vm},
 };
 
 /// Mail, with a grant for m1, after these changes.
@@ -37,6 +37,7 @@ fn decided(mail: Vm, domain: Domain, answers: &[(String, Outcome)], now: u64) ->
         disk: true,
         passage: None,
         stack: Stack::default(),
+        still: None,
     };
     let facts = NodeFacts { at: at(now), vms: BTreeMap::from([(mail.name.clone(), fact)]), ..facts("m1", "myodaiji") };
     put(&mut docs.vms, &mut counter, mail, 0);
@@ -121,4 +122,21 @@ fn a_server_whose_disk_is_kept_is_shut_down_before_it_is_removed_and_any_other_i
     let off = decided(deleted(true, &off), Domain::Off(OffReason::Shutdown));
     assert_eq!(stored(&off), Some(State::Deleting));
     assert_eq!(stored(&decided(deleted(false, &on), Domain::Running)), Some(State::Deleting));
+}
+
+#[test]
+fn of_one_that_stood_still_and_was_forced_off_is_told_why_only_while_it_is_to_start_again() {
+    let off = Domain::Off(OffReason::Destroyed);
+    for desired in [Desired::Running, Desired::Stopped] {
+        let fault = Some(Standstill::Internal.refusal(&"mail".parse().unwrap(), &name("m1")));
+        let stopping = mail([Change::SeenRunning, Change::StopAsked]);
+        let forced = Vm { fault: fault.clone(), desired, force_off: true, ..stopping };
+        // The second document of this world.
+        let looked =
+            (naming::look(&forced.name, 2, &name("m1")), Outcome::Seen(VmFact { domain: off, ..runs(&forced) }));
+        let decided = decided(forced, off, &[looked], 1_000);
+        let [Action::StoreVm { vm, .. }, ..] = &decided[..] else { panic!("{decided:?}") };
+        let told = (desired == Desired::Running).then_some(fault).flatten();
+        assert_eq!((vm.state, vm.desired, &vm.fault), (State::Stopped, desired, &told));
+    }
 }

@@ -45,6 +45,7 @@ impl Scene {
             disk: true,
             passage: None,
             stack: Stack::default(),
+            still: None,
         };
         Self { campus: Campus::new(Rules::default()), fact, answers: Vec::new(), age_ms: 0 }
     }

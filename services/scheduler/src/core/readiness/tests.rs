@@ -71,6 +71,17 @@ fn servers_are_counted_by_what_would_become_of_them() {
 }
 
 #[test]
+fn one_that_stands_still_could_not_leave_and_its_reason_is_told() {
+    let mut campus = scheduled();
+    let fault = vm::Standstill::IoError.refusal(&"still".parse().unwrap(), &"m1".parse().unwrap());
+    add(&mut campus, "still", 64, |vm| vm.fault = Some(fault));
+    let seen = outlook(&campus);
+    assert_eq!((seen.leaving, seen.staying), (1, 1), "{seen:?}");
+    assert_eq!(seen.reasons, BTreeMap::from([("vm.stands-still", 1)]));
+    assert_eq!(told(&mut campus), Some(vec![("still".to_owned(), "vm.stands-still")]));
+}
+
+#[test]
 fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
     let mut campus = scheduled();
     assert_eq!(told(&mut campus), None, "everybody could leave");

@@ -40,6 +40,7 @@ impl Scene {
             disk: true,
             passage: None,
             stack: Stack { layers: stack, top: 9, marks: Vec::new() },
+            still: None,
         };
         source.vms.insert(fact.vm.clone(), fact);
         target.layers.insert(uuid, kept);

@@ -8,7 +8,7 @@ use watari_model::{
     MigrationId, NodeName, Refusal, VmName,
     admission::heed,
     isolation::{Lease, OnIsolation},
-    vm::Growth,
+    vm::{Growth, Standstill},
 };
 
 use super::faults::{Ails, wall};
@@ -49,6 +49,8 @@ pub(crate) struct Guest {
     /// Whether it is to stop when the node is cut off, and whether it was.
     pub(crate) stops: bool,
     pub(crate) stopped: bool,
+    /// Why its process stands still for no order.
+    pub(crate) still: Option<Standstill>,
 }
 
 impl Default for Guest {
@@ -66,6 +68,7 @@ impl Default for Guest {
             removed: false,
             stops: false,
             stopped: false,
+            still: None,
         }
     }
 }
@@ -173,6 +176,7 @@ impl Host {
         let guest = self.guests.get(vm).cloned().unwrap_or_default();
         let domain = match &guest.process {
             _ if self.ails.hung => Domain::Unknown,
+            Process::Running if guest.still.is_some() => Domain::Unknown,
             Process::Running => Domain::Running,
             Process::Paused => Domain::Paused,
             Process::Incoming(_) => Domain::Incoming,
@@ -187,6 +191,7 @@ impl Host {
             disk: guest.disk != Disk::None,
             passage: guest.passage,
             stack: watari_contracts::agent::Stack::default(),
+            still: guest.still.filter(|_| guest.process == Process::Running),
         }
     }
 
@@ -432,7 +437,7 @@ impl Host {
             Order::TakeSnapshot(_) | Order::RevertDisk(_) => {}
         }
         if let (Effect::Booted | Effect::FromCopy, Order::Start(o)) = (&effect, order) {
-            guest.process = Process::Running;
+            (guest.process, guest.still) = (Process::Running, None);
             guest.disk_gib = guest.disk_gib.max(o.server.disk_gib);
             guest.defined = Some(OffReason::Unknown);
         }

@@ -166,6 +166,7 @@ pub(crate) fn runs(vm: &Vm) -> VmFact {
         disk: true,
         passage: None,
         stack: Stack::default(),
+        still: None,
     }
 }
 

@@ -20,6 +20,7 @@ mod rehearsing;
 mod scenarios;
 mod scheduler;
 mod sim;
+mod standstill;
 mod sweep;
 mod wishes;
 mod worlds;

@@ -84,11 +84,13 @@ impl Desk {
             Some(there) => Box::new(there.iter().filter(|entry| is_after(request.after.as_ref(), &entry.value.name))),
             None => Box::new(vms.range::<str, _>((after, Bound::Unbounded)).map(|(_, entry)| entry)),
         };
+        let told = |vm: &Vm| vm.fault.as_ref().map(Refusal::code);
         for entry in entries {
             let vm = &entry.value;
             // What is not wanted is passed by as cheaply as can be: it may be nearly all.
             if request.state.is_some_and(|state| vm.state != state)
                 || request.project.as_ref().is_some_and(|project| vm.project != *project)
+                || request.fault.as_deref().is_some_and(|code| told(vm) != Some(code))
             {
                 continue;
             }

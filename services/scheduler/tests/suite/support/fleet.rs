@@ -191,6 +191,7 @@ impl Fleet {
             disk: guest.disk,
             passage: guest.passage,
             stack: watari_contracts::agent::Stack::default(),
+            still: None,
         }
     }
 

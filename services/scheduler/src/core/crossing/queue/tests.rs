@@ -109,3 +109,15 @@ fn nobody_of_an_outage_begins_while_a_migration_of_it_is_only_being_made() {
     assert_eq!(begin(None), ["other"], "its document is there, or came to nothing");
     assert_eq!(begin(Some(Migration { outage: None, ..made })), ["other"], "an operator's own has its own turn");
 }
+
+#[test]
+fn of_a_server_that_stands_still_nothing_begins_and_its_migration_says_why() {
+    let mut still = server("still", 0, Moved::Queued);
+    still.fault = Some(vm::Standstill::IoError.refusal(&still.name, &name("m1")));
+    let given_up = |action: &Action| match action {
+        Action::StoreMigration { migration, .. } => migration.fault.as_ref().map(Refusal::code),
+        _ => None,
+    };
+    let decided = decided(&emptied(&[still], 1, Moved::Queued), 1_000);
+    assert_eq!(decided.iter().filter_map(given_up).collect::<Vec<_>>(), ["vm.stands-still"]);
+}

@@ -152,6 +152,7 @@ impl Fact {
             disk: true,
             passage,
             stack: Stack::default(),
+            still: None,
         }
     }
 
