@@ -22,7 +22,7 @@ impl Executor {
             },
             Action::Order { order, .. } => match migration_of(order) {
                 Some(id) => self.of_migration(id),
-                None => self.of_server(order.parts().1),
+                None => self.of_last_step(order).or_else(|| self.of_server(order.parts().1)),
             },
             Action::Look { look, .. } => self.of_server(&look.vm),
             Action::DropVm { name, .. } => self.of_server(name),
@@ -39,6 +39,14 @@ impl Executor {
     fn of_server(&self, name: &VmName) -> Option<TraceParent> {
         let crossing = self.stores.vms.get(name.as_str()).and_then(|entry| entry.value.crossing.clone());
         crossing.and_then(|crossing| self.of_migration(&crossing.id)).or_else(|| self.memory.trace(name))
+    }
+
+    /// The source's last step comes when the server's document names its migration no more, and before that is over.
+    fn of_last_step(&self, order: &Order) -> Option<TraceParent> {
+        let Order::Release(release) = order else { return None };
+        let migrations = self.stores.migrations.snapshot();
+        let last = migrations.values().find(|m| m.value.vm == release.vm && !m.value.state.over())?;
+        read(last.value.trace.as_deref())
     }
 }
 
