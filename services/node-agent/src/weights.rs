@@ -2,7 +2,8 @@
 //! that is written to. It is looked at now and then, one server at a time, and told with the inventory.
 //!
 //! QEMU compares a sample of the memory's pages with what they were a second before, which no guest notices. So a page
-//! that is written with what it held already is not counted, though a migration sends it again and shows that. While
+//! that is written with what it held already is not counted, though a migration sends it again and shows that; and of a
+//! memory below 128 MiB no page is looked at (`MIN_RAMBLOCK_SIZE` in its `migration/dirtyrate.h`). While
 //! anything is copied nobody is looked at: the copy shows by itself how fast its server writes, and libvirt has one job
 //! for each domain, for which nothing that matters is to wait.
 

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::MetadataExt, sync::Arc};
 
 use watari_chassis::CancellationToken;
-use watari_contracts::agent::DiskUse;
+use watari_contracts::agent::{DiskUse, Server, Start};
 use watari_model::VmName;
 use watari_node_agent::weights;
 use watari_testkit::eventually_some;
@@ -18,7 +18,9 @@ use crate::{
 async fn how_fast_a_server_writes_and_what_its_disk_holds_is_measured_while_it_runs() {
     let scene = scene().await;
     let agent = scene.agent("heavy").await;
-    agent.done(start(scene, "heavy", 1, DiskUse::MayCreate)).await;
+    // QEMU looks at no memory that is smaller.
+    let server = Server { memory_mib: 128, ..scene.server("heavy") };
+    agent.done(Start { server, ..start(scene, "heavy", 1, DiskUse::MayCreate) }).await;
     let (node, shutdown) = (Arc::clone(agent.agent.node()), CancellationToken::new());
     let (looking, ending) = (Arc::clone(&node), shutdown.clone());
     let looks = tokio::spawn(async move { weights::run(&looking, &ending).await });
