@@ -441,7 +441,7 @@ troubles! {
     /// A server runs by its document, and its processors do not.
     ServerStandsStill { vm, cause, remedy } "vm.stands-still" Failure
         en "{cause}" "nobody is served by {vm}, and it does not leave its site in an evacuation" "{remedy}"
-        ja "{cause}" "サーバ {vm} を利用できません。退避の際に移行することもできません" "{remedy}";
+        ja "障害: {cause}" "サーバ {vm} を利用できません。退避の際に移行することもできません" "{remedy}";
     /// A server does not come to run, and nobody knows why.
     ServerHangs { vm, state, since } "vm.hangs" Warning
         en "server {vm} is to run and is {state} since {since}" "nobody is served by it, and no reason was told" "watari vm show {vm}, then: watari doctor --node NODE, of its node"
