@@ -24,10 +24,7 @@ async fn what_a_servers_disk_holds_is_measured_while_it_runs() {
     let (looking, ending) = (Arc::clone(&node), shutdown.clone());
     let looks = tokio::spawn(async move { weights::run(&looking, &ending).await });
     let heavy: VmName = "heavy".parse().unwrap();
-    let weight = eventually_some("its figures", BOUND, || async {
-        node.weights.told().get(&heavy).copied()
-    })
-    .await;
+    let weight = eventually_some("its figures", BOUND, || async { node.weights.told().get(&heavy).copied() }).await;
     // Nothing on its disk could boot and write there.
     assert_eq!(weight.disk_bytes, std::fs::metadata(scene.disk(&agent, "heavy")).unwrap().blocks() * 512);
     shutdown.cancel();
