@@ -15,7 +15,7 @@ changed but the links' speed, if one is given (see `link`).
 --witness puts the NATS witness into one of the campuses, on whose switches and power it then is;
 without it, it stands in a third place.
 
-  WATARI_BIN=FOLDER         where Watari's programs are (default: target/debug of this checkout)
+  WATARI_BIN=FOLDER         where Watari's programs are, as long as this lab is up (default: target/debug of this checkout)
   WATARI_LAB_SERVICES=none  hosts with libvirtd alone, none of Watari's services
   WATARI_LAB_DIR=FOLDER     where the hosts' disks are kept (default: /var/tmp/watari-lab)
 T

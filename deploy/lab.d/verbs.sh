@@ -67,6 +67,7 @@ verb_up() {
     . "$HERE/lab.d/topology.sh"
   fi
   [ -n "$SERVICES" ] || echo none >"$LAB/services"
+  readlink -f "$BIN" >"$LAB/programs"
   say "writing keys and configuration"
   # shellcheck source=config.sh
   . "$HERE/lab.d/config.sh"

@@ -114,6 +114,8 @@ pub(crate) async fn arrived(app: &App, name: &ImageName, id: &UploadId, size_byt
     app.change(name, |image| match image.state {
         State::Importing if UploadId::for_image(image) == *id => applied(image, Change::Arrived { size_bytes }),
         State::Verifying | State::Ready => Ok(Step::Leave),
+        // The loop had noted it, and it was refused, before whoever sent it had the answer: why, the image tells.
+        State::Failed if UploadId::for_image(image) == *id => Ok(Step::Leave),
         State::Importing | State::Failed | State::Deleting => {
             Err(Refusal::ImageNotReady { image: image.name.to_string(), state: image.state.word().to_owned() })
         }
