@@ -199,6 +199,8 @@ fn stands_still(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&address)?;
     let virsh = |words: &[&str]| stage.lab.run(&[&["exec", &node, "--", "virsh"], words].concat());
     let told = || -> anyhow::Result<bool> { Ok(stage.show("vm", "mail")?["fault"]["code"] == "vm.stands-still") };
+    // It may just have been killed, and begins anew.
+    until(30, "libvirtd takes connections", || virsh(&["uri"]).map(|_| true))?;
     virsh(&["suspend", "mail"])?;
     let named = until(60, "it is told that somebody has paused it", told).and_then(|()| {
         ensure!(stage.show("vm", "mail")?["state"] == "running", "it is still to run");
