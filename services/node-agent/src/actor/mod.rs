@@ -114,6 +114,11 @@ pub struct Actor {
     _looker: AbortOnDropHandle<()>,
 }
 
+/// Whether an order breaks off what is under way.
+fn breaks_off(order: &Work, under_way: &Work) -> bool {
+    matches!((order, under_way), (Work::Abort(abort), Work::Send(send)) if abort.migration == send.migration)
+}
+
 /// Carries an order out.
 async fn perform(cx: &Cx, work: &Work) -> Result<(), Refusal> {
     match work {
@@ -257,13 +262,18 @@ impl Actor {
                 self.running = Some(self.begin(operation));
             }
         }
+        // What was breaking a sending off before the agent's restart does so beside it again.
+        if self.aside.is_none()
+            && let Some(running) = &self.running
+            && let Some(abort) = self.waiting.pop_front_if(|next| breaks_off(&next.work, &running.operation.work))
+        {
+            self.aside = Some(self.begin(abort));
+        }
     }
 
     fn begin(&self, operation: Operation) -> Running {
-        let sending = self.running.as_ref().map(|running| &running.operation).filter(|other| match &*operation.work {
-            Work::Abort(order) => matches!(&*other.work, Work::Send(send) if send.migration == order.migration),
-            _ => false,
-        });
+        let under_way = self.running.as_ref().map(|running| &running.operation);
+        let sending = under_way.filter(|other| breaks_off(&operation.work, &other.work));
         if let Some(sending) = sending {
             // It may not have called libvirt yet.
             sending.superseded.cancel();

@@ -62,7 +62,11 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
         parallel_connections: None,
         persist: Persist::AfterResume,
     };
-    cx.checkpoint(WANTED)?;
+    if let Err(overtaken) = cx.checkpoint(WANTED) {
+        // Nothing travels, and nobody else would say so.
+        end(cx, uuid, &order.migration, Some(overtaken.to_string())).await?;
+        return Err(overtaken);
+    }
     let call = cx.node.hypervisor.migrate(migration);
     follow(cx, uuid, order, process, call).await
 }

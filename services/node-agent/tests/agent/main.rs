@@ -11,6 +11,7 @@ mod layers;
 mod saving;
 mod scene;
 mod screen;
+mod sending;
 mod snapshots;
 mod stall;
 mod uefi;
