@@ -47,7 +47,8 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     facts::follow(&ctx, &memory, &wake, ask).await?;
     let stores = stores::Stores::open(&ctx).await?;
     stores.wake(&wake);
-    let leadership = Lease::campaign(&ctx, Service::Scheduler, ctx.lease_ttl()).await?;
+    let wish = Some(stores.frontends.clone());
+    let leadership = Lease::campaign_following(&ctx, Service::Scheduler, ctx.lease_ttl(), wish).await?;
 
     let (rules, bounds) = (Arc::new(settings.rules()), settings.bounds());
     let executor = doing::Executor {

@@ -22,9 +22,9 @@ use crate::{Bucket, Revision, bucket::Raw, run::chain};
 /// The longest that the mirror may be wrong after an unnoticed loss: so often the stream's leader is
 /// asked whether it has anything that has not been read.
 const CHECK: Duration = Duration::from_secs(30);
-/// It is listed anew even if not, after so long. A list takes a consumer, which all NATS servers
-/// agree upon and write down; the question takes one message and its answer.
-const RELIST: Duration = Duration::from_secs(300);
+/// It is listed anew even if not, after so long, against what nobody has thought of. A list takes a consumer, which all
+/// NATS servers agree upon and write down, and forget in the same way; the question takes one message and its answer.
+const RELIST: Duration = Duration::from_secs(1_800);
 /// However often the state is in doubt, it is not listed more often than this.
 const BREATH: Duration = Duration::from_millis(250);
 /// A list that brings nothing for this long is given up.

@@ -1,6 +1,6 @@
 //! A bucket's documents in memory, followed by a watch. Twice a minute the stream's leader is asked
 //! whether anything was missed, since a watch alone may miss something without anybody's noticing; then,
-//! and every five minutes, everything is listed anew.
+//! and every half hour, everything is listed anew.
 //!
 //! What a mirror never does is take absence for deletion. JetStream can lose a stream after
 //! corruption; a document that is gone without a deletion marker stays in the snapshot, and is an
