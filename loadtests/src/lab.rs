@@ -1,6 +1,8 @@
 //! The lab, as a program sees it: its command, its processes, its network namespaces.
 
 mod entering;
+#[cfg(test)]
+mod typed;
 
 use std::{
     collections::HashMap,
