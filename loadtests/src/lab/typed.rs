@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use watari_testkit::TempDir;
 
 /// A file of the repository's folder `deploy`.
@@ -164,4 +164,80 @@ fn a_demo_that_makes_no_sense_is_told_so_before_anything_is_installed_or_built()
         let (status, said, did) = demo(arguments, NO_LAB, "");
         assert!(status == Some(2) && said.contains(told) && did.is_empty(), "{arguments:?}: {status:?} {did:?} {said}");
     }
+}
+
+/// What the demo writes down when all goes well.
+fn account() -> Value {
+    let moved = json!({"total_ms": 2310, "downtime_ms": 140, "pause_ms": 31, "memory_bytes": 99_614_720,
+        "disk_bytes": 4_718_592});
+    let vm = |name: &str| {
+        let (gib, ahead) = if name == "app1" { (2, 314_572_800) } else { (1, 0) };
+        json!({"vm": name, "disk_gib": gib, "ahead_bytes": ahead, "disk_bytes": 4_718_592, "out": moved, "home": moved})
+    };
+    let seen = |vm: &str| {
+        json!({"vm": vm, "probe": "smtp:25", "front_end": "y-front", "asked": 90, "failed": 0, "longest_gap_ms": 1000,
+            "slowest_ms": 40, "unwatched_ms": 0})
+    };
+    let vms = ["mail", "web", "app1", "app2", "app3", "app4"].map(vm);
+    let leads = |site: &'static str| [site; 4];
+    let (always, boots) = (json!({"before": true, "dark": true, "home": true}), json!(["mail 203.0.113.100 6b1f"]));
+    json!({
+        "mails": {"sent": 300, "received": 300, "lost": 0, "retried": 0},
+        "http": {"requests": 900, "failed": 0, "longest_gap_ms": 700, "boots_seen": 1},
+        "connection": {"survived": true, "longest_gap_ms": 600, "echoes": 900},
+        "control": {"requests": 4000, "failed": 0, "longest_ms": 500},
+        "vms": vms,
+        "failed": [],
+        "makespan_ms": 22_000, "lower_bound_ms": 20_000, "home_makespan_ms": 22_000, "home_lower_bound_ms": 20_000,
+        "outage": {"to_spare_ms": 30_000},
+        "dark": {"running_at_yamate": 6},
+        "handover": {"out": {"to": "yamate", "took_ms": 5000}, "home": {"took_ms": 5000}, "dark_leads": leads("yamate"),
+            "end_leads": leads("myodaiji"), "nats_restored_ms": 20_000},
+        "at_home": {"running": 6},
+        "seen": [seen("mail"), seen("web")],
+        "overlay": always, "guarded": always, "held": {"survived": true, "echoes": 300},
+        "identities": {"before": boots, "home": boots},
+        "link_mbit": 200, "seconds": 300,
+    })
+}
+
+/// How the demo's report of that ends, and how many of its claims hold and do not.
+fn report(account: &Value, lang: &str) -> (Option<i32>, usize, usize) {
+    let folder = TempDir::new();
+    let file = folder.path().join("report.json");
+    fs::write(&file, account.to_string()).unwrap();
+    let (status, said) = ran(Command::new(deploy("demo.d/report")).arg(&file).arg(lang));
+    (status, said.matches('✓').count(), said.matches('✗').count())
+}
+
+#[test]
+fn a_demo_of_which_any_claim_fails_has_failed() {
+    let mut account = account();
+    let (status, claims, wrong) = report(&account, "en");
+    assert!(status == Some(0) && claims > 15 && wrong == 0, "{status:?}: {claims} claims, {wrong} wrong");
+    account["seconds"] = 360.into();
+    assert_eq!(report(&account, "en"), (Some(1), claims - 1, 1));
+    for (path, spoilt) in [
+        ("/mails/lost", json!(1)),
+        ("/http/failed", json!(1)),
+        ("/http/boots_seen", json!(2)),
+        ("/http/longest_gap_ms", json!(5001)),
+        ("/connection/survived", json!(false)),
+        ("/seen/1/asked", json!(0)),
+        ("/overlay/dark", json!(false)),
+        ("/held/survived", json!(false)),
+        ("/guarded/home", json!(false)),
+        ("/identities/home/0", json!("mail 203.0.113.100 77aa")),
+        ("/failed", json!([{"vm": "app4"}])),
+        ("/vms/2/disk_bytes", json!(1_u64 << 30)),
+        ("/outage/to_spare_ms", json!(-1)),
+        ("/dark/running_at_yamate", json!(5)),
+        ("/at_home/running", json!(5)),
+        ("/handover/dark_leads/3", json!("myodaiji")),
+        ("/control/failed", json!(1)),
+        ("/handover/nats_restored_ms", json!(60_001)),
+    ] {
+        *account.pointer_mut(path).unwrap() = spoilt;
+    }
+    assert_eq!(report(&account, "ja"), (Some(1), 0, claims));
 }
