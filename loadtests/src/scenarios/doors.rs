@@ -1,4 +1,4 @@
-//! What listens on the hosts, and what it says to whoever knocks without a key.
+//! What listens on the hosts, and what it says to whoever knocks without a key; and the lab's own command.
 
 use std::{
     io::{Read, Write},
@@ -16,6 +16,7 @@ use rustix::{
         sockopt::{Timeout, set_socket_recv_buffer_size_force, set_socket_timeout},
     },
 };
+use serde_json::Value;
 
 use super::Stage;
 use crate::lab::Lab;
@@ -26,6 +27,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("nothing_listens_beyond_the_loopback_but_what_is_encrypted", listeners),
     ("libvirt_hears_nobody_without_a_certificate", libvirt),
     ("a_crossing_shows_nothing_of_the_server_to_the_wire", crossing),
+    ("up_changes_nothing_of_a_lab_that_is_up_but_its_links_rate", up_again),
 ];
 
 /// Hosts, and the ports on which they may be called: TCP, then UDP. Nodes serve names and addresses to
@@ -238,4 +240,22 @@ fn ear() -> anyhow::Result<OwnedFd> {
     set_socket_recv_buffer_size_force(&socket, 64 << 20)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(Duration::from_millis(200)))?;
     Ok(socket)
+}
+
+fn up_again(stage: &Stage) -> anyhow::Result<()> {
+    let lab = &stage.lab;
+    let rate = || -> anyhow::Result<Option<u64>> {
+        let status: Value = serde_json::from_str(&lab.run(&["status", "--json"])?)?;
+        Ok(status["link_mbit"].as_u64())
+    };
+    stage.at_rate(200, |_| {
+        lab.run(&["up"])?;
+        ensure!(rate()? == Some(200), "the links have another rate");
+        lab.run(&["up", "--link-mbit", "0"])?;
+        ensure!(rate()? == Some(0), "the limit is still there");
+        Ok(())
+    })?;
+    // Who runs no services has no log of theirs.
+    lab.run(&["logs", "client"])?;
+    Ok(())
 }
