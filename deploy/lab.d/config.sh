@@ -37,6 +37,8 @@ outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
   # Guests are small and shut down at once; a disk is said to take one of them in that time, and no second.
   printf '\n[outages]\nlead_seconds = 60\noutlook_seconds = 2\nstop_seconds = 6\nsave_mib = 60\n'
+  # Who waits until nothing of a server lies elsewhere waits for this.
+  printf '\n[migration]\nleftover_seconds = 3\n'
   # Small disks are worth sending ahead too.
   printf '\n[preseed]\nbandwidth_mib = 20\nleast_mib = 1\n'
 }
@@ -54,8 +56,8 @@ shut_down_program() { printf '\n[power]\nshut_down = ["kill", "1"]\n'; }
 trust_of_front() { printf '\n[isolation]\ntrust = "agent"\n'; }
 lease_of_node() { printf '\n[isolation]\nlease_ms = 4000\nstop_ms = 8000\n'; }
 
-# What is broken on a host, and mended, is seen soon.
-stock_of_node() { printf '\n[intervals]\ninventory_ms = 3000\n'; }
+# What is broken on a host, and mended, is seen soon, and so is what would travel of a server.
+stock_of_node() { printf '\n[intervals]\ninventory_ms = 3000\n\n[migration]\ngather_seconds = 5\n'; }
 
 configure_hosts() {
   local h

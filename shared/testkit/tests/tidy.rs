@@ -47,7 +47,7 @@ const RULES: &[(&str, Rule)] = &[
     ("a test that a guide names is there", guides::unknown_tests),
     ("each invariant is a test of that name", guides::unproved_invariants),
     ("the guides lead on from every alert", guides::unnamed_alerts),
-    ("dashboards speak both languages and ask for what is told", dashboards::faults),
+    ("dashboards speak both languages, can be drawn and ask for what is told", dashboards::faults),
 ];
 
 #[test]
@@ -417,7 +417,7 @@ fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
 }
 
 #[test]
-fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught() {
+fn a_dashboard_that_speaks_one_language_or_cannot_be_drawn_or_asks_for_what_nobody_tells_is_caught() {
     let panel = |id: u32, expr: &str| {
         format!(
             r#"{{"id": {id}, "type": "stat", "title": "Beats / ビート", "description": "Taken. / 受信。",
@@ -439,6 +439,7 @@ fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught(
             File::new("deploy/grafana/dashboards/a.json", text),
             File::new("deploy/prometheus/METRICS.md", "| `watari_beats_total` | Beats. | monitor |"),
             File::new("deploy/prometheus/rules.yml", "      - record: site:watari_beats:sum\n"),
+            File::new("deploy/grafana/picture.d/drawing.py", "\"row\", \"stat\", \"short\""),
             File::new("README.md", "Dashboards: All"),
             File::new("README.ja.md", "ダッシュボード: 全体"),
         ])
@@ -455,6 +456,8 @@ fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught(
         good.replace("All / 全体", "All"),
         good.replace("Taken. / 受信。", "Taken. / Taken."),
         good.replace("\"unit\": \"short\"", "\"unit\": \"\""),
+        good.replace("\"type\": \"stat\"", "\"type\": \"table\""),
+        good.replace("\"unit\": \"short\"", "\"unit\": \"lumens\""),
         good.replace("\"id\": 2", "\"id\": 1"),
         good.replace("All / 全体", "Some / 一部"),
         good.replace("\"query\": \"label_values(watari_beats_total", "\"query\": \"label_values(watari_beats"),
