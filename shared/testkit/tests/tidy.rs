@@ -45,6 +45,7 @@ const RULES: &[(&str, Rule)] = &[
     ("the guides say the same in both languages", guides::out_of_step),
     ("links of pages lead somewhere", guides::dead_links),
     ("a test that a guide names is there", guides::unknown_tests),
+    ("each invariant is a test of that name", guides::unproved_invariants),
     ("the guides lead on from every alert", guides::unnamed_alerts),
     ("dashboards speak both languages, can be drawn and ask for what is told", dashboards::faults),
 ];
@@ -401,6 +402,13 @@ fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
     assert_eq!(guides::unknown_tests(&named("`x/y.rs::it_holds`")), Vec::<String>::new());
     assert_eq!(guides::unknown_tests(&named("`x/y.rs::it`")).len(), 1);
     assert_eq!(guides::unknown_tests(&named("`y.rs::it_holds`")).len(), 1);
+    let invariants = |list: &str| {
+        let page = format!("# A\n## Invariants\n\nEach is a test.\n\n{list}## B\n\n88. Not one.\n");
+        [File::new("ARCHITECTURE.md", &page), File::new("x/y.rs", "fn invariant_77_it_holds() {")]
+    };
+    assert_eq!(guides::unproved_invariants(&invariants("77. It holds,\n   always.\n")), Vec::<String>::new());
+    assert_eq!(guides::unproved_invariants(&invariants("77. It holds.\n7. So does this.\n")).len(), 1);
+    assert_eq!(guides::unproved_invariants(&invariants("")).len(), 1);
     let alerts = |page: &str| {
         [File::new("docs/en/src/trouble.md", page), File::new("deploy/prometheus/rules.yml", "  - alert: Gone\n")]
     };
