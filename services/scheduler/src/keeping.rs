@@ -42,8 +42,11 @@ struct Keeping {
     last: Mutex<Option<Look>>,
     /// Leadership as those see it who ask this scheduler.
     answering: watch::Receiver<Leadership>,
-    /// Since when services are being handed over, on the clock that never jumps; none while they are not.
-    handing_over: Mutex<Option<u64>>,
+    /// In which epoch and since when services are being handed over, on the clock that never jumps; none while they
+    /// are not.
+    handing_over: Mutex<Option<(u64, u64)>>,
+    /// Calls for the next look before its time.
+    wake: Wake,
 }
 
 /// The hosts of NATS servers, and how many copies there are to be, by the settings as they are now: hosts join and leave
@@ -70,6 +73,7 @@ struct Look {
 pub(crate) async fn keep(executor: Executor, settings: Settings, answering: watch::Receiver<Leadership>) {
     let (ctx, leadership, look) = (executor.ctx.clone(), executor.leadership.clone(), settings.look());
     let members = Mutex::new(Members { quorum: settings.quorum.clone(), copies: ctx.copies() });
+    let wake = Wake::new();
     let keeping = Arc::new(Keeping {
         executor,
         settings,
@@ -78,12 +82,13 @@ pub(crate) async fn keep(executor: Executor, settings: Settings, answering: watc
         last: Mutex::default(),
         answering,
         handing_over: Mutex::default(),
+        wake: wake.clone(),
     });
     let turn = |epoch| {
         let keeping = Arc::clone(&keeping);
         async move { keeping.turn(epoch).await }
     };
-    looper::run_as_primary(&ctx, "control", leadership, Wake::new(), look, turn).await;
+    looper::run_as_primary(&ctx, "control", leadership, wake, look, turn).await;
 }
 
 impl Keeping {
@@ -175,7 +180,7 @@ impl Keeping {
         Ok(Some(keeper.among(hosts.clone())))
     }
 
-    /// Whether services are just being handed over to `wished`, this one among them, and for how long they are.
+    /// Whether services are just being handed over to `wished`, this one among them, and not for too long already.
     fn is_handing_over(&self, sight: &ControlSight, wished: Option<&SiteName>, epoch: u64) -> bool {
         let mut since = self.handing_over.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = self.answering.borrow().epoch() != Some(epoch);
@@ -184,7 +189,9 @@ impl Keeping {
             return false;
         }
         let now = clock::boot_millis();
-        now.saturating_sub(*since.get_or_insert(now)) < HANDING_OVER_MS
+        let begun = since.filter(|(of, _)| *of == epoch).map_or(now, |(_, at)| at);
+        *since = Some((epoch, begun));
+        now.saturating_sub(begun) < HANDING_OVER_MS
     }
 
     /// Does what is next for NATS; how much that was, what waits until services are handed over included.
@@ -193,6 +200,10 @@ impl Keeping {
         let Some(quorum) = &sight.quorum else { return 0 };
         let lead_from = snap.primacy().map(|entry| &entry.value.site);
         let handing_over = self.is_handing_over(sight, lead_from, epoch);
+        if handing_over {
+            // It is over soon, and a look takes a third of a second by itself.
+            self.wake.wake();
+        }
         let scene = Scene {
             quorum,
             streams: &sight.streams,
