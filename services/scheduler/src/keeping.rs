@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::OnceCell;
-use watari_chassis::{BusError, Keeper, Patience, Wake, WriteError, clock, looper};
+use tokio::sync::{OnceCell, watch};
+use watari_chassis::{BusError, Keeper, Leadership, Patience, Wake, WriteError, clock, looper};
 use watari_contracts::{
     frontend::{AskStanding, Quorum as Servers, STANDING, StreamView},
     permissions::{BUCKETS, LEASES, PRIVATE},
@@ -33,6 +33,10 @@ const STANDINGS: Patience = Patience { total: Duration::from_millis(800), quiet:
 /// milliseconds. Each is a question of its own that every server takes in, and most of what an idle cloud asks JetStream.
 const REST_STREAMS_MS: u64 = 30_000;
 
+/// How long leaders of streams stay where they are while services are handed over. That takes a fraction of a second;
+/// a service that does not come is not waited for by all others.
+const HANDING_OVER_MS: u64 = 5_000;
+
 /// What is looked after, and with what.
 struct Keeping {
     executor: Executor,
@@ -40,6 +44,13 @@ struct Keeping {
     keeper: OnceCell<Keeper>,
     members: Mutex<Members>,
     last: Mutex<Option<Look>>,
+    /// Leadership as those see it who ask this scheduler.
+    answering: watch::Receiver<Leadership>,
+    /// In which epoch and since when services are being handed over, on the clock that never jumps; none while they
+    /// are not.
+    handing_over: Mutex<Option<(u64, u64)>>,
+    /// Calls for the next look before its time.
+    wake: Wake,
 }
 
 /// The hosts of NATS servers, and how many copies there are to be, by the settings as they are now: hosts join and leave
@@ -74,16 +85,26 @@ impl Look {
     }
 }
 
-/// Looks until the process ends.
-pub(crate) async fn keep(executor: Executor, settings: Settings) {
+/// Looks until the process ends. `answering` tells when a tenure has begun in earnest.
+pub(crate) async fn keep(executor: Executor, settings: Settings, answering: watch::Receiver<Leadership>) {
     let (ctx, leadership, look) = (executor.ctx.clone(), executor.leadership.clone(), settings.look());
     let members = Mutex::new(Members { quorum: settings.quorum.clone(), copies: ctx.copies() });
-    let keeping = Arc::new(Keeping { executor, settings, keeper: OnceCell::new(), members, last: Mutex::default() });
+    let wake = Wake::new();
+    let keeping = Arc::new(Keeping {
+        executor,
+        settings,
+        keeper: OnceCell::new(),
+        members,
+        last: Mutex::default(),
+        answering,
+        handing_over: Mutex::default(),
+        wake: wake.clone(),
+    });
     let turn = |epoch| {
         let keeping = Arc::clone(&keeping);
         async move { keeping.turn(epoch).await }
     };
-    looper::run_as_primary(&ctx, "control", leadership, Wake::new(), look, turn).await;
+    looper::run_as_primary(&ctx, "control", leadership, wake, look, turn).await;
 }
 
 impl Keeping {
@@ -200,18 +221,39 @@ impl Keeping {
         Ok(Some(keeper.among(hosts.clone())))
     }
 
-    /// Does what is next for NATS; how much that was.
+    /// Whether services are just being handed over to `wished`, this one among them, and not for too long already.
+    fn is_handing_over(&self, sight: &ControlSight, wished: Option<&SiteName>, epoch: u64) -> bool {
+        let mut since = self.handing_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let begins = self.answering.borrow().epoch() != Some(epoch);
+        if !begins && !wished.is_some_and(|site| sight.is_handed_over_to(site)) {
+            *since = None;
+            return false;
+        }
+        let now = clock::boot_millis();
+        let begun = since.filter(|(of, _)| *of == epoch).map_or(now, |(_, at)| at);
+        *since = Some((epoch, begun));
+        now.saturating_sub(begun) < HANDING_OVER_MS
+    }
+
+    /// Does what is next for NATS; how much that was, what waits until services are handed over included.
     async fn act(&self, keeper: &Keeper, sight: &ControlSight, copies: usize, epoch: u64) -> usize {
         let snap = self.executor.stores.snapshot();
         let Some(quorum) = &sight.quorum else { return 0 };
+        let lead_from = snap.primacy().map(|entry| &entry.value.site);
+        let handing_over = self.is_handing_over(sight, lead_from, epoch);
+        if handing_over {
+            // It is over soon, and a look takes a third of a second by itself.
+            self.wake.wake();
+        }
         let scene = Scene {
             quorum,
             streams: &sight.streams,
             expected: sight.expected,
-            lead_from: snap.primacy().map(|entry| &entry.value.site),
+            lead_from,
             leaving: sites(&snap, |outage| outage.state == State::Evacuating && is_handing_over(outage)),
             dark: sites(&snap, |outage| outage.state == State::Evacuated),
             copies,
+            handing_over,
         };
         let acts = scene.decide();
         for act in &acts {
@@ -233,7 +275,7 @@ impl Keeping {
             }
             looper::goes_on();
         }
-        acts.len()
+        acts.len() + usize::from(handing_over)
     }
 }
 

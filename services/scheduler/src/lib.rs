@@ -88,7 +88,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         }
     };
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);
-    let keeping = keeping::keep(executor.clone(), settings.clone());
+    let keeping = keeping::keep(executor.clone(), settings.clone(), tenure.leadership());
     let outlook = outlook::keep_looking(executor.clone(), Arc::clone(&rules), tenure.leadership(), settings.outlook());
     let (served, (), (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping, outlook);
     Ok(served?)
