@@ -33,20 +33,22 @@ has_remains() {
 }
 
 verb_up() {
-  local mbit=0 h witness=''
+  local mbit=0 h witness='' empty=''
   while [ $# -gt 0 ]; do
     case "$1" in
       --link-mbit) mbit=${2:-}; shift ;;
       --witness) witness=${2:-}; need_site "$witness"; shift ;;
-      *) die "up takes [--link-mbit N] [--witness SITE], not '$1'" "deploy/lab up --help" ;;
+      --empty) empty=yes ;;
+      *) die "up takes [--link-mbit N] [--witness SITE] [--empty], not '$1'" "deploy/lab up --help" ;;
     esac
     shift || true
   done
   need_mbit "$mbit"
   mbit=$((10#$mbit))
   case "$LAB" in /run/* | /proc/* | /sys/* | /dev/*) die "WATARI_LAB_DIR=$LAB is hidden from the hosts" "choose a folder on a disk" ;; esac
-  SERVICES=yes
+  SERVICES=yes EMPTY=$empty
   [ "${WATARI_LAB_SERVICES:-}" != none ] || SERVICES=''
+  [ -z "$EMPTY" ] || [ -n "$SERVICES" ] || die "an empty lab is for Watari's services" "leave WATARI_LAB_SERVICES out"
   need_programs
   lock
   if is_whole; then
@@ -67,6 +69,7 @@ verb_up() {
     . "$HERE/lab.d/topology.sh"
   fi
   [ -n "$SERVICES" ] || echo none >"$LAB/services"
+  [ -z "$EMPTY" ] || echo empty >"$LAB/services"
   readlink -f "$BIN" >"$LAB/programs"
   say "writing keys and configuration"
   # shellcheck source=config.sh
