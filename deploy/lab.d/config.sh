@@ -2,9 +2,11 @@
 # What is on the hosts' disks when they are first switched on: keys, certificates, configuration.
 
 write_hosts_file() {
-  local h
+  local h network=$MANAGEMENT
+  # The guide's hosts have one network.
+  [ -z "$EMPTY" ] || network=$CAMPUS
   echo '127.0.0.1 localhost'
-  for h in $HOSTS; do echo "$MANAGEMENT.$(number_of "$h") $h"; done
+  for h in $HOSTS; do echo "$network.$(number_of "$h") $h"; done
 }
 
 # The cluster as `watari setup` reads it: a real installation's file differs in names only.
@@ -63,6 +65,7 @@ configure_hosts() {
   local h
   write_hosts_file >"$LAB/hosts-file"
   for h in $HOSTS; do mkdir -p "$(disk_of "$h")"; done
+  [ -z "$EMPTY" ] || return 0
   if [ -n "$SERVICES" ]; then
     write_cluster_file >"$LAB/cluster.toml"
     "$BIN/watari" setup --cluster "$LAB/cluster.toml" --out "$LAB/setup" >"$LAB/setup.log" 2>&1 || {

@@ -33,18 +33,20 @@ has_remains() {
 }
 
 verb_up() {
-  local mbit='' h witness=''
+  local mbit='' h witness='' empty=''
   while [ $# -gt 0 ]; do
     case "$1" in
       --link-mbit) mbit=${2:-}; need_mbit "$mbit"; mbit=$((10#$mbit)); shift ;;
       --witness) witness=${2:-}; need_site "$witness"; shift ;;
-      *) die "up takes [--link-mbit N] [--witness SITE], not '$1'" "deploy/lab up --help" ;;
+      --empty) empty=yes ;;
+      *) die "up takes [--link-mbit N] [--witness SITE] [--empty], not '$1'" "deploy/lab up --help" ;;
     esac
     shift || true
   done
   case "$LAB" in /run/* | /proc/* | /sys/* | /dev/*) die "WATARI_LAB_DIR=$LAB is hidden from the hosts" "choose a folder on a disk" ;; esac
-  SERVICES=yes
+  SERVICES=yes EMPTY=$empty
   [ "${WATARI_LAB_SERVICES:-}" != none ] || SERVICES=''
+  [ -z "$EMPTY" ] || [ -n "$SERVICES" ] || die "an empty lab is for Watari's services" "leave WATARI_LAB_SERVICES out"
   need_programs
   lock
   if is_whole; then
@@ -65,6 +67,7 @@ verb_up() {
     . "$HERE/lab.d/topology.sh"
   fi
   [ -n "$SERVICES" ] || echo none >"$LAB/services"
+  [ -z "$EMPTY" ] || echo empty >"$LAB/services"
   readlink -f "$BIN" >"$LAB/programs"
   say "writing keys and configuration"
   # shellcheck source=config.sh
