@@ -19,7 +19,7 @@ macro_rules! each_request {
                 CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
-                ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
+                ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes WithdrawOutage CancelOutage
                 GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey
                 CreateProject GetProject ListProjects SetProject DeleteProject;
