@@ -288,6 +288,7 @@ impl Validate for Settings {
         within("overcommit.memory", self.overcommit.memory, 0.1, 100.0)?;
         within("overcommit.disk", self.overcommit.disk, 0.1, 1_000.0)?;
         within("links.in_flight_per_direction", self.links.in_flight_per_direction, 1, 64)?;
+        within("links.bandwidth_mib", self.links.bandwidth_mib, 0, 100_000)?;
         within("links.prepare_ahead", self.links.prepare_ahead, 0, 64)?;
         within("links.overlap_ms", self.links.overlap_ms, 0, 60_000)?;
         within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;

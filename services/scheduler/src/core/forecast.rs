@@ -198,12 +198,14 @@ fn look_ahead(
         let (from, to, measured) = (vm.node()?.clone(), to.clone(), own.is_shown);
         Some(Move { vm: vm.name.clone(), from, to, bytes, base_bytes, measured, warnings, after })
     });
-    let (moves, speed) = (moves.collect(), speed(&snap));
+    let (moves, speed) = (moves.collect(), speed(&snap, rules));
     let (mut moves, path) = as_they_begin(&turn, &foreseen.waiting, moves, speed);
     if some_depend {
         foreseen.left.extend(too_early(&snap, &mut moves));
     }
+    add_untold(&turn, &mut moves);
     let bytes: u64 = moves.iter().map(|m| m.bytes).sum();
+    let speed = speed.filter(|speed| !lint::is_too_soon(&turn, bytes, speed.takes_ms(count(moves.len()), bytes)));
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
         starting,
@@ -211,7 +213,7 @@ fn look_ahead(
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
-        span_ms: speed.and_then(|speed| span(&snap, speed, count(moves.len()), bytes)),
+        span_ms: speed.and_then(|speed| span(&snap, rules, speed, count(moves.len()), bytes)),
         speed,
         path,
         moves,
@@ -238,6 +240,18 @@ fn too_early(snap: &Snapshot, moves: &mut Vec<Move>) -> Vec<Left> {
     let flaws = lint::too_early(snap, &servers);
     moves.retain(|m| flaws.iter().all(|(vm, _)| vm.name != m.vm));
     flaws.into_iter().map(|(vm, flaw)| Left { vm: vm.name.clone(), fault: flaw.refusal(vm) }).collect()
+}
+
+/// Warns of those that write faster than their copies travel and of whom nothing is said; that is a fault of the planner's.
+fn add_untold(turn: &Turn<'_>, moves: &mut [Move]) {
+    for one in moves {
+        let vm = turn.snap.vms.get(one.vm.as_str()).map(|entry| &entry.value);
+        if let Some(warning) = vm.and_then(|vm| lint::too_fast(turn, vm))
+            && !one.warnings.iter().any(|said| said.code() == warning.code())
+        {
+            one.warnings.push(warning);
+        }
+    }
 }
 
 /// In the order of their turns: as migrations wait in their queue, or, where time is short, as they are chosen for it.
@@ -373,7 +387,7 @@ pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
     let bytes: u64 = servers.iter().map(|vm| own_bytes(turn, vm).saturating_add(layers_to_send(turn, vm))).sum();
     let bytes = bytes.saturating_add(turn.rooms.bases_to_send(&servers, &outage.scope));
-    Some(speed(turn.snap)?.takes_ms(count(servers.len()), bytes))
+    Some(speed(turn.snap, turn.rules)?.takes_ms(count(servers.len()), bytes))
 }
 
 /// What would travel of a server that leaves its site, with its base image if no other site has that.
@@ -402,18 +416,21 @@ pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
 
 /// The least and the most time that so many moves of so many bytes would take, by groups of the last migrations between
 /// sites taken each by itself: how fast a link is changes from day to day more than it does among neighbours.
-fn span(snap: &Snapshot, speed: Speed, moves: u64, bytes: u64) -> Option<(u64, u64)> {
+fn span(snap: &Snapshot, rules: &Rules, speed: Speed, moves: u64, bytes: u64) -> Option<(u64, u64)> {
     let last = last_crossings(snap);
-    let groups = last.chunks_exact(GROUP).filter_map(|group| Speed::of(&sums(snap, group)));
+    let groups = last.chunks_exact(GROUP).filter_map(|group| Speed::within(&sums(snap, group), rules.bound()));
     let took: Vec<u64> = groups.map(|speed| speed.takes_ms(moves, bytes)).collect();
     let all = speed.takes_ms(moves, bytes);
     let (least, most) = (took.iter().min()?, took.iter().max()?);
     (took.len() > 1).then(|| ((*least).min(all), (*most).max(all)))
 }
 
-/// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead.
-fn speed(snap: &Snapshot) -> Option<Speed> {
-    Speed::of(&crossings(snap)).or_else(|| Speed::new(carried(snap)?, 1_000, 0))
+/// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead. No faster
+/// than copies may be now.
+fn speed(snap: &Snapshot, rules: &Rules) -> Option<Speed> {
+    let most = rules.bound();
+    let ahead = || Some(carried(snap)?.min(most.unwrap_or(u64::MAX)));
+    Speed::within(&crossings(snap), most).or_else(|| Speed::new(ahead()?, 1_000, 0))
 }
 
 /// Bytes a second that the way to another site carries at least, by what was last sent ahead.

@@ -87,6 +87,13 @@ impl<'a> Turn<'a> {
         *self.link_rate.get_or_init(|| Speed::of(&forecast::crossings(self.snap)).map(Speed::rate))
     }
 
+    /// Bytes a second for each of the copies that cross at once: its part of the link, and no more than it may send. None if
+    /// neither is known.
+    pub(crate) fn share(&self) -> Option<u64> {
+        let part = self.link_rate().map(|rate| (rate / self.rules.flows()).max(1));
+        part.into_iter().chain(self.rules.copy_bound()).min()
+    }
+
     /// Whether a server is on its way, or about to be.
     pub(crate) fn moves(&self, vm: &Vm) -> bool {
         vm.crossing.is_some() || self.migrations_of(&vm.name).any(|migration| !migration.state.over())
