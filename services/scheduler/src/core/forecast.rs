@@ -18,6 +18,7 @@ use watari_chassis::Entry;
 use watari_model::{
     NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{Migration, State as Moved},
+    node::Carried,
     outage::{Left, Outage, Scope, State},
     vm::{self, Desired, Vm, Way},
 };
@@ -37,6 +38,8 @@ use order::Mover;
 
 /// So many migrations are a group, of which it is seen how far they differ from others.
 const GROUP: usize = 5;
+/// What migrations showed so long before anything else did is not what the link carries today.
+const OUTDATED_MS: u64 = 30 * 86_400_000;
 
 /// The outlook.
 #[derive(Debug)]
@@ -433,8 +436,23 @@ fn speed(snap: &Snapshot, rules: &Rules) -> Option<Speed> {
     Speed::within(&crossings(snap), most).or_else(|| Speed::new(ahead()?, 1_000, 0))
 }
 
-/// Bytes a second that the way to another site carries at least, by what was last sent ahead.
+/// Bytes a second, by the same.
+pub(super) fn rate(snap: &Snapshot) -> Option<u64> {
+    Speed::of(&crossings(snap)).map(Speed::rate).or_else(|| carried(snap))
+}
+
+/// When it was last shown how fast the way to another site is.
+pub(super) fn shown_at(snap: &Snapshot) -> Option<Timestamp> {
+    let crossed = last_crossings(snap).first().map(|m| m.changed_at);
+    crossed.into_iter().chain(last_carried(snap).map(|carried| carried.at)).max()
+}
+
+/// Bytes a second that the way to another site carries at least, by what was last sent ahead or to measure it.
 pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
+    Some(last_carried(snap)?.bytes_per_second)
+}
+
+fn last_carried(snap: &Snapshot) -> Option<Carried> {
     let nodes = || snap.nodes.values().map(|entry| &entry.value);
     let crosses = |from: &SiteName, address: &str| {
         let there = nodes().find(|node| node.inventory.migration_address == address);
@@ -443,8 +461,8 @@ pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
     let told = nodes().flat_map(|node| node.inventory.carried.iter().map(move |(address, one)| (node, address, one)));
     let mut told: Vec<_> = told.collect();
     told.sort_by_key(|(_, _, carried)| Reverse(carried.at));
-    let last = told.into_iter().find(|(node, address, _)| crosses(&node.site, address))?;
-    Some(last.2.bytes_per_second).filter(|rate| *rate > 0)
+    let (_, _, last) = told.into_iter().find(|(node, address, _)| crosses(&node.site, address))?;
+    Some(*last).filter(|last| last.bytes_per_second > 0)
 }
 
 /// What the last migrations between sites took together.
@@ -452,10 +470,15 @@ pub(crate) fn crossings(snap: &Snapshot) -> Sums {
     sums(snap, &last_crossings(snap))
 }
 
-/// The last migrations between sites, the newest first.
+/// The last migrations between sites, the newest first; none if the way was seen otherwise so long after all of them.
 fn last_crossings(snap: &Snapshot) -> Vec<&Migration> {
     let crossed = |m: &&Migration| snap.site_of(&m.from) != snap.site_of(&m.to);
-    speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed))
+    let mut last = speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed));
+    let newest = last.first().map(|m| m.changed_at);
+    if newest.zip(last_carried(snap)).is_some_and(|(newest, seen)| seen.at.millis_since(newest) > OUTDATED_MS) {
+        last.clear();
+    }
+    last
 }
 
 fn sums(snap: &Snapshot, migrations: &[&Migration]) -> Sums {

@@ -69,6 +69,7 @@ pub(crate) fn commands(samples: &Samples) {
     }
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
+        MeasureWay
         DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole TakePicture UseConsole
         KeepConsole
     }

@@ -225,8 +225,14 @@ fn before_any_server_has_crossed_the_link_is_known_by_disks_that_were_sent_ahead
         copying_at: Some(at(0)),
         ..migration("mail")
     };
-    let plan = foreseen_where(tells, vec![running("mail")], Some(last), 20_000);
+    let plan = foreseen_where(tells, vec![running("mail")], Some(last.clone()), 20_000);
     assert_eq!(plan.estimated_ms(), Some(15_000), "migrations tell it better");
+    let outdated = |m1: &mut Node| {
+        let month = 31 * 86_400_000;
+        m1.inventory.carried = [("y1.test".to_owned(), carried(20, month))].into();
+    };
+    let plan = foreseen_where(outdated, vec![running("mail")], Some(last), 20_000);
+    assert_eq!(plan.estimated_ms(), Some(5_000), "but not for ever");
 }
 
 /// Of 8 MiB, which depends on others.
