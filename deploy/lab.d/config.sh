@@ -2,9 +2,11 @@
 # What is on the hosts' disks when they are first switched on: keys, certificates, configuration.
 
 write_hosts_file() {
-  local h
+  local h network=$MANAGEMENT
+  # The guide's hosts have one network.
+  [ -z "$EMPTY" ] || network=$CAMPUS
   echo '127.0.0.1 localhost'
-  for h in $HOSTS; do echo "$MANAGEMENT.$(number_of "$h") $h"; done
+  for h in $HOSTS; do echo "$network.$(number_of "$h") $h"; done
 }
 
 # The cluster as `watari setup` reads it: a real installation's file differs in names only.
@@ -37,6 +39,8 @@ outage_rules() {
   printf '\n[power]\non_battery = "evacuate"\nbattery_seconds = 5\non_mains = "return"\nmains_seconds = 5\n'
   # Guests are small and shut down at once; a disk is said to take one of them in that time, and no second.
   printf '\n[outages]\nlead_seconds = 60\noutlook_seconds = 2\nstop_seconds = 6\nsave_mib = 60\n'
+  # Who waits until nothing of a server lies elsewhere waits for this.
+  printf '\n[migration]\nleftover_seconds = 3\n'
   # Small disks are worth sending ahead too.
   printf '\n[preseed]\nbandwidth_mib = 20\nleast_mib = 1\n'
 }
@@ -54,13 +58,14 @@ shut_down_program() { printf '\n[power]\nshut_down = ["kill", "1"]\n'; }
 trust_of_front() { printf '\n[isolation]\ntrust = "agent"\n'; }
 lease_of_node() { printf '\n[isolation]\nlease_ms = 4000\nstop_ms = 8000\n'; }
 
-# What is broken on a host, and mended, is seen soon.
-stock_of_node() { printf '\n[intervals]\ninventory_ms = 3000\n'; }
+# What is broken on a host, and mended, is seen soon, and so is what would travel of a server.
+stock_of_node() { printf '\n[intervals]\ninventory_ms = 3000\n\n[migration]\ngather_seconds = 5\n'; }
 
 configure_hosts() {
   local h
   write_hosts_file >"$LAB/hosts-file"
   for h in $HOSTS; do mkdir -p "$(disk_of "$h")"; done
+  [ -z "$EMPTY" ] || return 0
   if [ -n "$SERVICES" ]; then
     write_cluster_file >"$LAB/cluster.toml"
     "$BIN/watari" setup --cluster "$LAB/cluster.toml" --out "$LAB/setup" >"$LAB/setup.log" 2>&1 || {

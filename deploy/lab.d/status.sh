@@ -2,10 +2,10 @@
 # `deploy/lab status`: one JSON value, and a table made from it.
 
 show_status() {
-  case "${1:-}" in
+  case "$*" in
     --json) status_json | jq . ;;
     '') status_json | status_table ;;
-    *) die "status takes [--json], not '$1'" "deploy/lab status --help" ;;
+    *) die "status takes [--json], not '$*'" "deploy/lab status --help" ;;
   esac
 }
 

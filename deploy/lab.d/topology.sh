@@ -59,11 +59,11 @@ hosts_named() {
   fi
 }
 
-# What a host of each role runs, in the order in which it is started.
+# What a host of each role runs, in the order in which it is started. Where hosts are made beforehand nobody joins.
 services_of() {
   case "$(role_of "$1")" in
-    node) echo libvirtd ${SERVICES:+watari-node-agent} ;;
-    front) echo ${SERVICES:+nats-server watari-scheduler watari-image watari-network watari-monitor} ;;
-    witness) echo ${SERVICES:+nats-server} ;;
+    node) echo libvirtd ${SERVICES:+watari-node-agent} ${EMPTY:+watari-enrol} ;;
+    front) echo ${SERVICES:+nats-server watari-scheduler watari-image watari-network watari-monitor} ${EMPTY:+watari-enrol} ;;
+    witness) echo ${SERVICES:+nats-server} ${EMPTY:+watari-enrol} ;;
   esac
 }

@@ -33,25 +33,25 @@ has_remains() {
 }
 
 verb_up() {
-  local mbit=0 h witness=''
+  local mbit='' h witness='' empty=''
   while [ $# -gt 0 ]; do
     case "$1" in
-      --link-mbit) mbit=${2:-}; shift ;;
+      --link-mbit) mbit=${2:-}; need_mbit "$mbit"; mbit=$((10#$mbit)); shift ;;
       --witness) witness=${2:-}; need_site "$witness"; shift ;;
-      *) die "up takes [--link-mbit N] [--witness SITE], not '$1'" "deploy/lab up --help" ;;
+      --empty) empty=yes ;;
+      *) die "up takes [--link-mbit N] [--witness SITE] [--empty], not '$1'" "deploy/lab up --help" ;;
     esac
     shift || true
   done
-  need_mbit "$mbit"
-  mbit=$((10#$mbit))
   case "$LAB" in /run/* | /proc/* | /sys/* | /dev/*) die "WATARI_LAB_DIR=$LAB is hidden from the hosts" "choose a folder on a disk" ;; esac
-  SERVICES=yes
+  SERVICES=yes EMPTY=$empty
   [ "${WATARI_LAB_SERVICES:-}" != none ] || SERVICES=''
+  [ -z "$EMPTY" ] || [ -n "$SERVICES" ] || die "an empty lab is for Watari's services" "leave WATARI_LAB_SERVICES out"
   need_programs
   lock
   if is_whole; then
     say "the lab is up already (deploy/lab down takes it away)"
-    [ "$mbit" = 0 ] || link_shape "$mbit"
+    [ -z "$mbit" ] || link_shape "$mbit"
     return 0
   fi
   local began=$EPOCHREALTIME
@@ -67,6 +67,7 @@ verb_up() {
     . "$HERE/lab.d/topology.sh"
   fi
   [ -n "$SERVICES" ] || echo none >"$LAB/services"
+  [ -z "$EMPTY" ] || echo empty >"$LAB/services"
   readlink -f "$BIN" >"$LAB/programs"
   say "writing keys and configuration"
   # shellcheck source=config.sh
@@ -74,7 +75,7 @@ verb_up() {
   configure_hosts
   say "laying cables"
   switch_up
-  link_shape "$mbit"
+  link_shape "${mbit:-0}"
   say "switching the hosts on"
   for h in $HOSTS; do host_power_on "$h"; done
   # shellcheck source=ready.sh
@@ -179,16 +180,20 @@ verb_logs() {
   shift
   need_host "$h"
   [ "${1:-}" != -f ] || { follow=-f; shift; }
+  [ $# -le 1 ] || die "logs takes: [-f] HOST [SERVICE]" "deploy/lab logs --help"
   need_lab
   local folder file
   folder=$(disk_of "$h")/var/log/watari
+  # A host without services has no log but its own.
+  local -a logs=("$folder"/*.log)
+  [ -e "${logs[0]}" ] || logs=()
   if [ $# -gt 0 ]; then
     file=$folder/$1.log
     [ -e "$file" ] || file=$folder/watari-$1.log
-    [ -e "$file" ] || die "$h has no log of '$1'" "it has: $(cd "$folder" 2>/dev/null && echo *.log)"
+    [ -e "$file" ] || die "$h has no log of '$1'" "it has: ${logs[*]##*/}"
     exec tail -n +1 $follow "$file"
   fi
-  exec tail -n +1 $follow "$(state_of "$h")/console.log" "$folder"/*.log
+  exec tail -n +1 $follow "$(state_of "$h")/console.log" "${logs[@]}"
 }
 
 # need_service HOST SERVICE sets $service to its full name.
@@ -216,6 +221,7 @@ signal_service() {
 
 verb_kill() {
   [ $# = 3 ] || need_args $# 2 'HOST SERVICE [SIGNAL]'
+  kill -l "${3:-KILL}" >/dev/null 2>&1 || die "'$3' is no signal" "such as KILL, TERM or STOP"
   local service=''
   need_service "$1" "$2"
   in_host "$1" test -e "/run/lab/$service.pid" || die "$service is not running on $1" "deploy/lab status"

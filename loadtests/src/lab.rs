@@ -1,6 +1,8 @@
 //! The lab, as a program sees it: its command, its processes, its network namespaces.
 
 mod entering;
+#[cfg(test)]
+mod typed;
 
 use std::{
     collections::HashMap,
@@ -59,11 +61,7 @@ impl Lab {
             ["exec", host, "--", words @ ..] if !words.is_empty() => {
                 self.command_on(host, words).with_context(|| format!("lab {}", arguments.join(" ")))?
             }
-            _ => {
-                let mut script = Command::new(&self.command);
-                script.args(arguments);
-                script
-            }
+            _ => self.script(arguments),
         };
         let out = command.stdin(Stdio::null()).output();
         let out = out.with_context(|| format!("cannot start {}", command.get_program().display()))?;
@@ -71,6 +69,13 @@ impl Lab {
             bail!("lab {}: {}", arguments.join(" "), String::from_utf8_lossy(&out.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// `deploy/lab` as people type it.
+    pub(crate) fn script(&self, arguments: &[&str]) -> Command {
+        let mut script = Command::new(&self.command);
+        script.args(arguments);
+        script
     }
 
     /// Runs `watari … -o json` on the client host.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use watari_chassis::{Bus, BusSettings};
+use watari_chassis::{Bus, BusSettings, CallError, Listening, clock};
 use watari_contracts::{Request, image::ListImages, monitor::ListNodes, network::ListNetworks, scheduler::ListSites};
 
 use crate::lab::Lab;
@@ -18,6 +18,8 @@ use crate::lab::Lab;
 const ONE_TRY: Duration = Duration::from_millis(250);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(25);
+/// Who waits longer than this says so, with the moment and what came of each try.
+const TOLD: Duration = Duration::from_millis(200);
 /// Who waits longer gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,6 +34,31 @@ pub struct Waits {
     pub longest_ms: u64,
     /// Requests that needed more than one try.
     pub repeated: u64,
+}
+
+/// What came of the tries that brought no answer.
+#[derive(Default)]
+struct Faults {
+    /// Nobody listened: between two leaders.
+    unheard: u32,
+    /// No answer within the try's time.
+    silent: u32,
+    /// Somebody answered that it cannot, as one that leads no more.
+    refused: u32,
+    /// The connection broke, or was not there.
+    broken: u32,
+}
+
+impl Faults {
+    fn note(&mut self, error: &CallError) {
+        let count = match error {
+            CallError::NoAnswer { listening: Listening::Nobody, .. } => &mut self.unheard,
+            CallError::NoAnswer { listening: Listening::Perhaps, .. } => &mut self.silent,
+            CallError::Refused(_) => &mut self.refused,
+            CallError::Bus { .. } => &mut self.broken,
+        };
+        *count += 1;
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,15 +121,24 @@ impl Waits {
     /// Asks until there is an answer; whether there was one.
     pub async fn ask<R: Request>(&mut self, bus: &Bus, request: &R) -> bool {
         let begun = Instant::now();
-        let mut tries = 0_u64;
+        let (began, mut tries, mut faults) = (clock::now(), 0_u64, Faults::default());
         self.requests += 1;
         let answered = loop {
             tries += 1;
             let mut connected = bus.connected();
             let answer = tokio::select! {
-                answer = bus.request_within(request, ONE_TRY) => answer.is_ok(),
+                answer = bus.request_within(request, ONE_TRY) => match answer {
+                    Ok(_) => true,
+                    Err(error) => {
+                        faults.note(&error);
+                        false
+                    }
+                },
                 // What was asked over a connection that broke is asked again over the next.
-                _ = connected.wait_for(|up| !*up) => false,
+                _ = connected.wait_for(|up| !*up) => {
+                    faults.broken += 1;
+                    false
+                }
             };
             if answer || begun.elapsed() > PATIENCE {
                 break answer;
@@ -111,7 +147,16 @@ impl Waits {
         };
         self.failed += u64::from(!answered);
         self.repeated += u64::from(tries > 1);
-        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let waited = begun.elapsed();
+        if waited > TOLD {
+            let (subject, began, ended) = (R::SUBJECT, began.0.time(), clock::now().0.time());
+            let (waited, Faults { unheard, silent, refused, broken }) = (waited.as_millis(), faults);
+            eprintln!(
+                "{subject} waited {waited} ms, from {began} to {ended} UTC: {tries} tries, {unheard} heard by nobody, \
+                 {silent} not answered, {refused} refused, {broken} over a broken connection"
+            );
+        }
+        let took = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         if took > self.longest_ms {
             self.longest_ms = took;
         }

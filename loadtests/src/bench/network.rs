@@ -100,7 +100,7 @@ pub fn run(stage: &Stage, runs: usize) -> anyhow::Result<Silences> {
 
     let (network, subnet) = OVERLAY;
     stage.overlay(network, subnet)?;
-    stage.overlay_server(ROAMER, network, "myodaiji")?;
+    stage.server_at(ROAMER, network, "myodaiji")?;
     let public = stage.public_address(ROAMER)?;
     stage.until_page(&public, 120)?;
     let overlay = heard(stage, ROAMER, &public, runs);

@@ -36,7 +36,7 @@ struct Arguments {
     /// With --fronts: only these.
     #[arg(long, value_delimiter = ',', requires = "fronts")]
     trials: Vec<fronts::Trial>,
-    /// Instead: faults of all kinds at random, one to three at once, under requests and mails.
+    /// Instead: faults of all kinds at random, several at once, under requests and mails.
     #[arg(long, conflicts_with_all = ["vm", "points", "step_ms", "around_ms", "most_pause_ms"])]
     chaos: bool,
     /// With --chaos: for how many minutes.
@@ -45,6 +45,9 @@ struct Arguments {
     /// With --chaos: only these kinds of faults.
     #[arg(long, value_delimiter = ',', requires = "chaos")]
     kinds: Vec<chaos::Kind>,
+    /// With --chaos: at most so many faults at once.
+    #[arg(long, default_value_t = 3, requires = "chaos")]
+    at_once: usize,
     /// With --chaos: within how many seconds everything has to hold again after the faults, unless guests have to boot.
     #[arg(long, default_value_t = HEALING.as_secs(), requires = "chaos")]
     healing: u64,
@@ -66,8 +69,14 @@ fn main() -> anyhow::Result<ExitCode> {
         return file.told(&account, &account.table(), account.sound());
     }
     if arguments.chaos {
-        let (minutes, kinds) = (arguments.minutes, arguments.kinds);
-        let order = chaos::Order { lab, minutes, seed, kinds, healing: Duration::from_secs(arguments.healing) };
+        let order = chaos::Order {
+            lab,
+            minutes: arguments.minutes,
+            seed,
+            kinds: arguments.kinds,
+            at_once: arguments.at_once,
+            healing: Duration::from_secs(arguments.healing),
+        };
         let report = chaos::run(&order, |report| file.keep(report))?;
         return file.told(&report, &report.table(), report.sound());
     }

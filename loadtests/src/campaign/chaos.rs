@@ -1,5 +1,5 @@
 //! The lab's fault campaign: for a set time, at random, links are cut, hosts lose their power, processes are killed or
-//! stand still, disks are full, NATS is away or damaged, one to three at once, under steady requests and mails and now and
+//! stand still, disks are full, NATS is away or damaged, several at once, under steady requests and mails and now and
 //! then a migration. After each healing it is looked from outside at what must hold:
 //!
 //! * every request that was acknowledged is there, and every mail that was accepted, but for what a server had not
@@ -33,8 +33,6 @@ use crate::{chance::Chance, lab::NODES, scenarios::Stage, users::Mails};
 const VMS: [&str; 2] = ["mail", "web"];
 /// How long everything may take where guests have to boot again, on a machine that is busy.
 const BOOTING: Duration = Duration::from_secs(240);
-/// At most so many faults at once.
-const AT_ONCE: usize = 3;
 /// How often a fault is drawn anew that would touch what another one does.
 const DRAWS: usize = 20;
 
@@ -49,6 +47,8 @@ pub struct Order {
     pub seed: u64,
     /// What may strike; everything if it is empty.
     pub kinds: Vec<Kind>,
+    /// At most so many faults strike at once.
+    pub at_once: usize,
     /// How long it may take after the last fault of a round until everything holds again, where no guest has to boot.
     pub healing: Duration,
 }
@@ -178,8 +178,8 @@ pub fn run(order: &Order, mut keep: impl FnMut(&Report)) -> anyhow::Result<Repor
     judge.count_consumers()?;
     let kinds = weighed(&order.kinds);
     let waiting = kinds.iter().copied().collect();
-    let (chance, healing) = (Chance::new(order.seed), order.healing);
-    let mut chaos = Chaos { stage: &stage, judge, chance, kinds, waiting, healing };
+    let (chance, at_once, healing) = (Chance::new(order.seed), order.at_once, order.healing);
+    let mut chaos = Chaos { stage: &stage, judge, chance, kinds, waiting, at_once, healing };
     let ended_early = Some(UNDER_WAY.to_owned());
     let mut report = Report { seed: order.seed, minutes: order.minutes, ended_early, ..Report::default() };
     let until = Instant::now() + Duration::from_secs(order.minutes * 60);
@@ -209,10 +209,10 @@ fn weighed(kinds: &[Kind]) -> Vec<Kind> {
     weighed.flat_map(|(kind, weight)| std::iter::repeat_n(kind, weight)).collect()
 }
 
-/// Draws one to three faults that do not touch one another's hosts, of those that are `waiting` first.
-fn drawn(kinds: &[Kind], waiting: &BTreeSet<Kind>, chance: &mut Chance) -> Vec<(Kind, Blow)> {
+/// Draws at least one fault and at most `most` that do not touch one another's hosts, of those that are `waiting` first.
+fn drawn(kinds: &[Kind], waiting: &BTreeSet<Kind>, most: usize, chance: &mut Chance) -> Vec<(Kind, Blow)> {
     let (mut blows, mut touched): (Vec<(Kind, Blow)>, _) = (Vec::new(), BTreeSet::new());
-    let wanted = 1 + chance.below(AT_ONCE);
+    let wanted = 1 + chance.below(most.max(1));
     for _ in 0..DRAWS {
         // Who waits in vain, since nothing is there to be struck, must not keep others away.
         let first: Vec<Kind> =
@@ -238,6 +238,7 @@ struct Chaos<'a> {
     kinds: Vec<Kind>,
     /// Those that have not struck yet.
     waiting: BTreeSet<Kind>,
+    at_once: usize,
     healing: Duration,
 }
 
@@ -253,7 +254,7 @@ impl Chaos<'_> {
         round.migration = self.send_away();
         thread::sleep(self.chance.millis(0, 3_000));
 
-        let blows = drawn(&self.kinds, &self.waiting, &mut self.chance);
+        let blows = drawn(&self.kinds, &self.waiting, self.at_once, &mut self.chance);
         let (mut lasting, mut dark) = (Duration::ZERO, BTreeSet::new());
         for (kind, blow) in &blows {
             let darkened = blow.darkens();
@@ -332,8 +333,8 @@ mod tests {
         let kinds = weighed(&[]);
         let mut seen = BTreeMap::<Kind, usize>::new();
         for _ in 0..500 {
-            let blows = drawn(&kinds, &BTreeSet::new(), &mut chance);
-            assert!((1..=AT_ONCE).contains(&blows.len()));
+            let blows = drawn(&kinds, &BTreeSet::new(), 3, &mut chance);
+            assert!((1..=3).contains(&blows.len()));
             let touched: Vec<&str> = blows.iter().flat_map(|(_, blow)| blow.touches()).collect();
             assert_eq!(touched.iter().collect::<BTreeSet<_>>().len(), touched.len(), "{blows:?}");
             blows.iter().for_each(|(kind, _)| *seen.entry(*kind).or_default() += 1);
@@ -348,7 +349,7 @@ mod tests {
         let kinds = weighed(&[Kind::Cut, Kind::Fill]);
         let of = |kind| matches!(kind, Kind::Cut | Kind::Fill);
         let nobody = BTreeSet::new();
-        assert!((0..100).flat_map(|_| drawn(&kinds, &nobody, &mut chance)).all(|(kind, _)| of(kind)));
+        assert!((0..100).flat_map(|_| drawn(&kinds, &nobody, 3, &mut chance)).all(|(kind, _)| of(kind)));
     }
 
     #[test]
@@ -357,14 +358,14 @@ mod tests {
         let kinds = weighed(&[]);
         let mut waiting: BTreeSet<Kind> = kinds.iter().copied().collect();
         for _ in 0..Kind::WEIGHED.len() {
-            for (kind, _) in drawn(&kinds, &waiting, &mut chance) {
+            for (kind, _) in drawn(&kinds, &waiting, 3, &mut chance) {
                 waiting.remove(&kind);
             }
         }
         assert_eq!(waiting, BTreeSet::new());
         let waiting = BTreeSet::from([Kind::Fill]);
         let kinds: BTreeSet<Kind> =
-            (0..100).flat_map(|_| drawn(&kinds, &waiting, &mut chance)).map(|(kind, _)| kind).collect();
+            (0..100).flat_map(|_| drawn(&kinds, &waiting, 3, &mut chance)).map(|(kind, _)| kind).collect();
         assert!(kinds.contains(&Kind::Fill) && kinds.len() > 5, "{kinds:?}");
     }
 

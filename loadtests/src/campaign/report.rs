@@ -132,3 +132,24 @@ impl Report {
         text + &format!("\nThe extra pause of {migrations} migrations without a fault: {median} ms at the median.\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It takes hours, and is therefore recorded.
+    #[test]
+    fn the_recorded_campaign_has_at_least_200_points_and_every_claim_held() {
+        let report: Value = serde_json::from_str(include_str!("../../reports/campaign.json")).unwrap();
+        let points = report["points"].as_array().unwrap();
+        let sound = |point: &&Value| {
+            let none = |field: &str| point[field].as_u64() == Some(0);
+            let healed = point["healed_ms"].as_u64().is_some_and(|healed| healed <= 60_000);
+            none("overlap_ms") && none("told_twice") && none("unwritten") && point["complaint"].is_null() && healed
+        };
+        assert!(points.len() >= 200, "{} points", points.len());
+        assert_eq!(points.iter().find(|point| !sound(point)), None);
+        assert_eq!(report["step_ms"], 5);
+        assert!(report["pause_median_ms"].as_u64().is_some_and(|pause| pause <= 50), "{}", report["pause_median_ms"]);
+    }
+}

@@ -65,7 +65,7 @@ fn ways(to: &str) -> [String; 2] {
 pub(super) fn apart(stage: &Stage) -> anyhow::Result<()> {
     let mut talk = stage.neighbours()?;
     stage.overlay(ISLE, "10.2.0")?;
-    stage.overlay_server(ALONE, ISLE, "myodaiji")?;
+    stage.server_at(ALONE, ISLE, "myodaiji")?;
     // Its programs are up when it reaches itself.
     drop(stage.until_talking(ALONE, ALONE)?);
     // There is the least between them on one node.

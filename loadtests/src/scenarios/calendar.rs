@@ -19,7 +19,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 
 /// The lab's scheduler begins a minute before the power goes.
 const FROM: Duration = Duration::from_secs(63);
-const UNTIL: Duration = Duration::from_secs(72);
+const UNTIL: Duration = Duration::from_secs(66);
 
 fn inspection(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
@@ -58,7 +58,7 @@ fn inspection(stage: &Stage) -> anyhow::Result<()> {
     };
     let off =
         until(90, "its nodes are off", || Ok(all(&["off", "starting"])? && nodes.iter().all(|n| is_off(stage, n))));
-    thread::sleep((UNTIL + Duration::from_secs(5)).saturating_sub(asked_at.elapsed()));
+    thread::sleep((UNTIL + Duration::from_secs(2)).saturating_sub(asked_at.elapsed()));
     let overrun = stage.show("outage", &id);
     for node in nodes {
         stage.lab.run(&["power-on", node])?;

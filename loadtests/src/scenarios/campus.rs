@@ -54,9 +54,7 @@ fn beset(
     stage.led_by("myodaiji")?;
     stage.ready("mail")?;
     stage.send_home("mail")?;
-    clear(stage)?;
-    let who = ["vm", "create", YONDER, "--image", "mini", "--network", "campus", "--site", "yamate"];
-    stage.watari(&[&who[..], &["--memory", "128MiB", "--disk", "1GiB", "--wait"]].concat())?;
+    stage.server_at(YONDER, "campus", "yamate")?;
     let (mail, yonder) = (Resident::of(stage, "mail")?, Resident::of(stage, YONDER)?);
     let done = act(&mail, &yonder);
     // What failed first is told, whatever fails because of it.
@@ -64,13 +62,6 @@ fn beset(
     stage.until_whole()?;
     stage.until_led_from(60, "myodaiji")?;
     Ok((mail, yonder))
-}
-
-fn clear(stage: &Stage) -> anyhow::Result<()> {
-    if stage.show("vm", YONDER).is_ok() {
-        stage.watari(&["vm", "delete", YONDER, "--yes", "--wait"])?;
-    }
-    Ok(())
 }
 
 fn lost(stage: &Stage) -> anyhow::Result<()> {
@@ -81,8 +72,7 @@ fn lost(stage: &Stage) -> anyhow::Result<()> {
     let again = stage.boot_id(&mail.address)?;
     ensure!(again != mail.boot, "its campus had no power");
     stage.sound("mail", &again)?;
-    stage.sound(YONDER, &yonder.boot)?;
-    clear(stage)
+    stage.sound(YONDER, &yonder.boot)
 }
 
 /// The campus goes, and then the witness; that one comes back before the campus does.
@@ -128,7 +118,8 @@ fn split(stage: &Stage) -> anyhow::Result<()> {
     for resident in [mail, yonder] {
         stage.sound(resident.name, &resident.boot)?;
     }
-    clear(stage)
+    // The other one has used it too.
+    stage.watari(&["vm", "delete", YONDER, "--yes", "--wait"]).map(drop)
 }
 
 /// Whether a service of a front end leads, as each tells on its own host: nobody reaches both sides.

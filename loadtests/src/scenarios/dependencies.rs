@@ -3,12 +3,15 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, until};
+use super::{Stage, pauses, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
-    ("what_depends_on_others_leaves_comes_home_and_is_started_after_them", in_order),
+    (
+        "what_depends_on_others_leaves_through_a_pause_that_outlives_its_scheduler_comes_home_and_starts_after_them",
+        in_order,
+    ),
     ("nothing_is_deleted_on_which_another_depends_and_nothing_depends_on_itself", refused),
 ];
 
@@ -35,21 +38,29 @@ fn in_order(stage: &Stage) -> anyhow::Result<()> {
     stage.ready("mail")
 }
 
-/// There and back.
+/// There, with a pause, and back.
 fn carried(stage: &Stage) -> anyhow::Result<()> {
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let home = stage.send_home("mail")?;
     for (name, after) in CHAIN {
-        stage.create(name, "campus", after)?;
+        stage.create(name, "campus", &[after, &["--probe", "icmp"]].concat())?;
     }
+    // Who has not booted cannot answer those that watch the outage.
     for (name, _) in CHAIN {
         stage.until_page(&stage.address(name)?, 120)?;
     }
-    for (verb, reason) in [("evacuate", "evacuation"), ("return", "return")] {
-        let since = newest(stage, "migration")?;
-        let outage = stage.watari(&["site", verb, "myodaiji", "--wait"])?;
-        let moves = CHAIN.map(|(name, _)| migration(stage, name, &outage["id"], reason));
-        one_after_another(stage, moves, ["preparing", "completed"], since)?;
-    }
-    Ok(())
+    let in_order = |outage: &str, reason: &str, since: u64| {
+        let moves = CHAIN.map(|(name, _)| migration(stage, name, outage, reason));
+        one_after_another(stage, moves, ["preparing", "completed"], since)
+    };
+    let since = newest(stage, "migration")?;
+    let outage = pauses::evacuated(stage, &home, &CHAIN.map(|(name, _)| name))?;
+    in_order(&outage, "evacuation", since)?;
+    let since = newest(stage, "migration")?;
+    stage.watari(&["site", "return", &home, "--wait"])?;
+    in_order(&outage, "return", since)?;
+    ensure!(stage.site_of("mail")? == home, "it did not come home");
+    stage.sound("mail", &boot)
 }
 
 /// The node on which they are loses its power, and they are started as soon as it is back.
@@ -69,9 +80,9 @@ fn powered(stage: &Stage) -> anyhow::Result<()> {
 }
 
 /// The migration with which a server arrived in an outage, as the history is asked for it.
-fn migration(stage: &Stage, name: &str, outage: &Value, reason: &str) -> anyhow::Result<String> {
+fn migration(stage: &Stage, name: &str, outage: &str, reason: &str) -> anyhow::Result<String> {
     let all = stage.watari(&["migration", "list", "--vm", name])?;
-    let arrived = |m: &&Value| m["outage"] == *outage && m["reason"] == reason && m["state"] == "completed";
+    let arrived = |m: &&Value| m["outage"] == outage && m["reason"] == reason && m["state"] == "completed";
     let found = all.as_array().into_iter().flatten().find(arrived).and_then(|m| m["id"].as_str());
     found.map(|id| format!("migration/{id}")).with_context(|| format!("{name} did not travel"))
 }

@@ -23,6 +23,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
     ("the_doctor_names_what_people_have_made_that_cannot_go_well", more::made_by_people),
     ("the_doctor_names_a_witness_without_power_and_a_service_that_nobody_leads", more::unanswered),
+    ("the_doctor_names_a_node_that_holds_its_servers_to_nothing_and_lacks_firmware", more::unprotected),
     ("the_doctor_names_what_somebody_may_not_ask", more::not_permitted),
     ("the_doctor_names_a_node_that_is_silent_then_its_whole_campus_and_a_node_that_is_known_to_be_off", more::silent),
 ];

@@ -1,9 +1,10 @@
-//! What listens on the hosts, and what it says to whoever knocks without a key.
+//! What listens on the hosts, and what it says to whoever knocks without a key; and the lab's own command.
 
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
     os::fd::OwnedFd,
+    process::{Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use rustix::{
         sockopt::{Timeout, set_socket_recv_buffer_size_force, set_socket_timeout},
     },
 };
+use serde_json::Value;
 
 use super::Stage;
 use crate::lab::Lab;
@@ -26,6 +28,8 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("nothing_listens_beyond_the_loopback_but_what_is_encrypted", listeners),
     ("libvirt_hears_nobody_without_a_certificate", libvirt),
     ("a_crossing_shows_nothing_of_the_server_to_the_wire", crossing),
+    ("what_is_typed_at_the_client_finds_the_cloud_whatever_was_set_before", typed_at_client),
+    ("up_changes_nothing_of_a_lab_that_is_up_but_its_links_rate", up_again),
 ];
 
 /// Hosts, and the ports on which they may be called: TCP, then UDP. Nodes serve names and addresses to
@@ -238,4 +242,40 @@ fn ear() -> anyhow::Result<OwnedFd> {
     set_socket_recv_buffer_size_force(&socket, 64 << 20)?;
     set_socket_timeout(&socket, Timeout::Recv, Some(Duration::from_millis(200)))?;
     Ok(socket)
+}
+
+/// By the lab's own script, which scenarios go past.
+fn typed_at_client(stage: &Stage) -> anyhow::Result<()> {
+    let lab = &stage.lab;
+    let typed = |words: &[&str]| -> anyhow::Result<Output> {
+        let mut script = lab.script(&[&["exec", "client", "--"], words].concat());
+        script.env("WATARI_NATS", "nats://192.0.2.1:4222").env_remove("WATARI_NKEY").stdin(Stdio::null());
+        Ok(script.output()?)
+    };
+    let listed = typed(&["watari", "node", "list", "-o", "name"])?;
+    ensure!(listed.status.success(), "it ends so: {}", String::from_utf8_lossy(&listed.stderr));
+    ensure!(typed(&["sh", "-c", "exit 7"])?.status.code() == Some(7), "the exit status is another one");
+    let settings = ["printenv", "WATARI_NATS", "WATARI_NKEY", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"];
+    let set = String::from_utf8(typed(&settings)?.stdout)?;
+    let entered = lab.run(&[&["exec", "client", "--"], &settings[..]].concat())?;
+    ensure!(set == entered && set.lines().count() == 4, "scenarios find {entered:?} there, and people {set:?}");
+    Ok(())
+}
+
+fn up_again(stage: &Stage) -> anyhow::Result<()> {
+    let lab = &stage.lab;
+    let rate = || -> anyhow::Result<Option<u64>> {
+        let status: Value = serde_json::from_str(&lab.run(&["status", "--json"])?)?;
+        Ok(status["link_mbit"].as_u64())
+    };
+    stage.at_rate(200, |_| {
+        lab.run(&["up"])?;
+        ensure!(rate()? == Some(200), "the links have another rate");
+        lab.run(&["up", "--link-mbit", "0"])?;
+        ensure!(rate()? == Some(0), "the limit is still there");
+        Ok(())
+    })?;
+    // Who runs no services has no log of theirs.
+    lab.run(&["logs", "client"])?;
+    Ok(())
 }

@@ -14,7 +14,6 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_target_whose_disk_is_full_leaves_the_server_where_it_was", target_full),
     ("a_migration_goes_on_while_both_agents_are_restarted", agents_restart),
     ("a_server_that_does_not_answer_any_more_is_not_reported_as_moved", unanswering),
-    ("an_evacuation_with_no_refuge_is_refused", no_refuge),
 ];
 
 /// Slows the link, so that there is time to do something in the middle of a migration.
@@ -177,13 +176,4 @@ fn unanswering(stage: &Stage) -> anyhow::Result<()> {
     outcome?;
     ensure!(stage.node_of("mail")? == to, "it is not where it runs");
     stage.sound("mail", &boot)
-}
-
-fn no_refuge(stage: &Stage) -> anyhow::Result<()> {
-    let away = if stage.node_of("mail")?.starts_with('m') { "yamate" } else { "myodaiji" };
-    let home = if away == "yamate" { "myodaiji" } else { "yamate" };
-    stage.watari(&["site", "evacuate", away, "--wait"])?;
-    let refused = stage.refused("site.no-refuge", &["site", "evacuate", home]);
-    stage.watari(&["site", "return", away, "--wait"])?;
-    refused
 }

@@ -9,8 +9,10 @@ use super::{Stage, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
-pub(super) const SCENARIOS: &[(&str, Run)] =
-    &[("an_image_imported_in_myodaiji_starts_in_yamate_with_myodaiji_cut_off", tidily)];
+pub(super) const SCENARIOS: &[(&str, Run)] = &[(
+    "the_side_that_reaches_the_witness_leads_when_the_link_is_cut_and_starts_what_was_imported_at_the_other",
+    tidily,
+)];
 
 /// The image, and the server that is made from it.
 const FRESH: &str = "fresh";

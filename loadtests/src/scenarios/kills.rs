@@ -52,7 +52,8 @@ pub(super) fn ask(stage: &Stage, node: &str) -> anyhow::Result<()> {
 
 /// Strikes as soon as the next migration of `mail` is heard to have come to a step.
 fn strike_at(stage: &Stage, watch: &Watch, fault: Fault, step: &str) -> anyhow::Result<(Heard, Struck)> {
-    let (source, target) = (stage.node_of("mail")?, stage.other_side("mail")?);
+    let source = stage.node_of("mail")?;
+    let target = if site_of(&source) == "myodaiji" { "y1" } else { "m1" };
     let armed = fault.arm(&stage.lab)?;
     watch.forget();
     thread::scope(|scope| {

@@ -76,7 +76,8 @@ impl Stage {
         Ok(())
     }
 
-    pub(crate) fn overlay_server(&self, name: &str, network: &str, site: &str) -> anyhow::Result<()> {
+    /// A small server at a site, made if it is not there yet.
+    pub(crate) fn server_at(&self, name: &str, network: &str, site: &str) -> anyhow::Result<()> {
         if self.show("vm", name).is_err() {
             let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", site];
             self.watari(&[&who[..], &["--memory", "128MiB", "--disk", "1GiB", "--wait"]].concat())?;
@@ -87,8 +88,8 @@ impl Stage {
     /// `near` and `far` on the network `lab`, one on each campus, and in conversation.
     pub(super) fn neighbours(&self) -> anyhow::Result<Talk> {
         self.overlay("lab", "10.1.0")?;
-        self.overlay_server("near", "lab", "myodaiji")?;
-        self.overlay_server("far", "lab", "yamate")?;
+        self.server_at("near", "lab", "myodaiji")?;
+        self.server_at("far", "lab", "yamate")?;
         self.until_talking("near", "far")
     }
 

@@ -8,14 +8,6 @@ use serde_json::Value;
 use super::{Stage, until};
 use crate::watch::{Heard, Watch};
 
-type Run = fn(&Stage) -> anyhow::Result<()>;
-
-pub(super) const SCENARIOS: &[(&str, Run)] =
-    &[("a_paused_evacuation_begins_nothing_more_outlives_its_scheduler_and_is_complete_once_resumed", paused)];
-
-/// They travel with `mail`, so that the pause finds somebody who has not begun.
-const OTHERS: [&str; 3] = ["p1", "p2", "p3"];
-
 /// The rate of the link when the pause is asked for, in Mbit/s.
 const BUSY_MBIT: u64 = 200;
 
@@ -25,27 +17,9 @@ const BEGINS: Duration = Duration::from_secs(2);
 /// The pause is looked at for so long: a scheduler decides at least once a second.
 const LOOK: Duration = Duration::from_secs(5);
 
-fn paused(stage: &Stage) -> anyhow::Result<()> {
-    let boot = stage.boot_id(&stage.address("mail")?)?;
-    let home = stage.send_home("mail")?;
-    let outcome = paused_once(stage, &home);
-    for name in OTHERS {
-        if stage.show("vm", name).is_ok() {
-            stage.watari(&["vm", "delete", name, "--yes", "--wait"])?;
-        }
-    }
-    outcome?;
-    stage.sound("mail", &boot)
-}
-
-fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
-    for name in OTHERS {
-        stage.create(name, "campus", &["--probe", "icmp"])?;
-    }
-    // Who has not booted cannot answer those that watch the outage.
-    for name in OTHERS {
-        stage.until_page(&stage.address(name)?, 120)?;
-    }
+/// Empties a site of `mail` and of `others`, which answer to pings and of which the pause finds some that have not begun;
+/// the outage.
+pub(super) fn evacuated(stage: &Stage, home: &str, others: &[&str]) -> anyhow::Result<String> {
     let watch = Watch::start(&stage.lab)?;
     // Over a fast link everybody would have begun before a person can ask for a pause.
     let (id, since) = stage.at_rate(BUSY_MBIT, |stage| {
@@ -58,7 +32,6 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
         ensure!(told["state"] == "evacuating" && since.is_string(), "it is not paused: {told}");
         Ok((id, since))
     })?;
-    let id = id.as_str();
     // What was ordered before the pause was heard may only be about to begin.
     until(120, "nothing travels any more", || {
         Ok(stands_still(stage)? && {
@@ -67,36 +40,34 @@ fn paused_once(stage: &Stage, home: &str) -> anyhow::Result<()> {
         })
     })?;
     let moved = |outage: &Value| outage["moved"].as_array().map_or(0, Vec::len);
-    let before = moved(&stage.show("outage", id)?);
-    ensure!(before <= OTHERS.len(), "everybody had left before the pause was heard");
+    let before = moved(&stage.show("outage", &id)?);
+    ensure!(before <= others.len(), "everybody had left before the pause was heard");
 
     watch.forget();
     for front in ["m-front", "y-front"] {
         stage.lab.run(&["kill", front, "watari-scheduler", "KILL"])?;
     }
     // Who answers leads, and has begun its tenure.
-    until(60, "somebody leads and knows of the pause", || Ok(stage.show("outage", id)?["paused_at"] == since))?;
+    until(60, "somebody leads and knows of the pause", || Ok(stage.show("outage", &id)?["paused_at"] == since))?;
     let begun = watch.first(LOOK, "a copy", |heard| heard.state == "copying");
     ensure!(begun.is_err(), "somebody begins in a pause: {begun:?}");
-    ensure!(stands_still(stage)? && moved(&stage.show("outage", id)?) == before, "it does not stand still");
-    ensure!(stage.doctor(&[])?.names("outage.paused", id), "the doctor does not name the pause");
+    ensure!(stands_still(stage)? && moved(&stage.show("outage", &id)?) == before, "it does not stand still");
+    ensure!(stage.doctor(&[])?.names("outage.paused", &id), "the doctor does not name the pause");
 
     let report = stage.watari(&["outage", "resume", home, "--wait"])?;
     ensure!(report["state"] == "evacuated" && report["paused_at"].is_null(), "it is {report}");
     ensure!(report["failed"].as_array().is_some_and(Vec::is_empty), "not everybody left: {}", report["failed"]);
-    for name in OTHERS.into_iter().chain(["mail"]) {
+    for &name in others.iter().chain(&["mail"]) {
         ensure!(stage.site_of(name)? != home, "{name} is still there");
     }
-    echoed(stage, id)?;
-    stage.watari(&["site", "return", home, "--wait"])?;
-    ensure!(stage.site_of("mail")? == home, "it did not come home");
-    Ok(())
+    echoed(stage, &id, others)?;
+    Ok(id)
 }
 
 /// Whether both front ends have had echoes of those that are to answer, as the report tells it.
-fn echoed(stage: &Stage, outage: &str) -> anyhow::Result<()> {
+fn echoed(stage: &Stage, outage: &str, others: &[&str]) -> anyhow::Result<()> {
     let report = stage.watari(&["outage", "report", outage])?;
-    for name in OTHERS {
+    for &name in others {
         let server = report["servers"].as_array().and_then(|all| all.iter().find(|server| server["vm"] == name));
         let seen = server.and_then(|server| server["seen"].as_array()).context("nobody has asked")?;
         let answered = |seen: &Value| seen["probe"] == "icmp" && seen["asked"].as_u64() > seen["failed"].as_u64();

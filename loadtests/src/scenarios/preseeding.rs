@@ -18,10 +18,10 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
 const VM: &str = "laden";
 const MIB: u64 = 1 << 20;
 /// How large its disk is.
-const DISK: &str = "2GiB";
-const DISK_MIB: u64 = 2_048;
+const DISK: &str = "1GiB";
+const DISK_MIB: u64 = 1_024;
 /// What it holds before it is sent ahead, in MiB: far more than a tenth of its disk.
-const CARGO_MIB: u64 = 320;
+const CARGO_MIB: u64 = 192;
 /// What of that may still be in its memory alone.
 const UNWRITTEN_MIB: u64 = 60;
 

@@ -6,13 +6,6 @@ use serde_json::Value;
 use super::{Stage, until};
 use crate::standing::is_pair;
 
-type Run = fn(&Stage) -> anyhow::Result<()>;
-
-pub(super) const SCENARIOS: &[(&str, Run)] = &[(
-    "of_two_front_ends_without_a_witness_the_one_that_is_left_goes_on_by_an_operators_word_and_the_lost_one_joins_it",
-    recovered,
-)];
-
 const LOST: &str = "m-front";
 const LEFT: &str = "y-front";
 
@@ -42,29 +35,10 @@ fn until_pair(stage: &Stage) -> anyhow::Result<String> {
     name.with_context(|| format!("{LOST} has no vote"))
 }
 
-fn recovered(stage: &Stage) -> anyhow::Result<()> {
-    stage.led_by("myodaiji")?;
-    stage.send_home("mail")?;
-    let boot = stage.boot_id(&stage.address("mail")?)?;
-    stage.lab.run(&["power-off", "witness"])?;
-    let done = without_witness(stage).and_then(|before| one_is_lost(stage, &before));
-    stage.put_back()?;
-    done?;
-    stage.until_whole()?;
-    stage.until_led_from(60, "myodaiji")?;
-    stage.sound("mail", &boot)
-}
-
-/// The witness misses an outage, for which its vote is taken away: when all is home, only the two front ends have one.
-fn without_witness(stage: &Stage) -> anyhow::Result<String> {
-    for verb in ["evacuate", "return"] {
-        stage.watari(&["site", verb, "myodaiji", "--wait"])?;
-    }
-    stage.until_led_from(60, "myodaiji")?;
-    until_pair(stage)
-}
-
-fn one_is_lost(stage: &Stage, before: &str) -> anyhow::Result<()> {
+/// The witness is off and has missed an outage, for which its vote was taken away: when all is home, only the two front ends
+/// have one.
+pub(super) fn one_of_the_pair_is_lost(stage: &Stage) -> anyhow::Result<()> {
+    let before = until_pair(stage)?;
     let recover = || stage.lab.run(&["exec", LEFT, "--", "watari", "frontend", "recover", LOST, "--yes"]);
     let early = recover().err().context("one that answers was declared lost")?;
     ensure!(format!("{early:#}").contains("[frontend.recover-answers]"), "{early:#}");

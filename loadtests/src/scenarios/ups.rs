@@ -9,7 +9,7 @@ use super::{Stage, until};
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] =
-    &[("what_a_real_upsd_says_empties_its_campus_and_brings_it_home_and_its_silence_does_neither", battery)];
+    &[("what_a_real_upsd_says_empties_its_campus_and_brings_it_home_and_a_flicker_or_its_silence_do_neither", battery)];
 
 /// Where it runs; the lab's monitors ask it there for `ups1`.
 const HOST: &str = "m-front";
@@ -102,11 +102,15 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
     let home = stage.send_home("mail")?;
     ensure!(home == SITE, "mail belongs to {home}, where no UPS is watched");
+    stage.watari(&["site", "power", SITE, "battery", "--left", "20m"])?;
+    stage.watari(&["site", "power", SITE, "mains"])?;
+    ensure!(stage.outage_at(SITE)?.is_none(), "a flicker began an outage");
     let ups = Ups::start(stage)?;
     stage.until_supply("mains", None)?;
 
     ups.says("OB DISCHRG", 1_200)?;
     stage.until_supply("battery", Some(1_200))?;
+    ensure!(stage.doctor(&[])?.names("site.on-battery", SITE), "the doctor does not name the site on battery");
     let outage = stage.emptying(SITE, 30)?;
     let shown = stage.show("outage", &outage)?;
     let told = shown["battery"]["seconds_left"].as_u64();
@@ -117,6 +121,7 @@ fn battery(stage: &Stage) -> anyhow::Result<()> {
     stage.until_supply("battery", Some(120))?;
     until(180, "the campus is empty", || Ok(stage.show("outage", &outage)?["state"] == "evacuated"))?;
     ensure!(stage.site_of("mail")? != home, "it is still there");
+    stage.refused("site.no-refuge", &["site", "evacuate", "yamate"])?;
 
     let before = stage.silences()?;
     ups.end("dummy-ups")?;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::{format, out};
+use crate::{format, lang::Lang, out, texts::words};
 
 /// A plain line is written when it is so many percent further, or back as when other work has begun,
 const STEP: u64 = 10;
@@ -26,6 +26,8 @@ struct Shown {
     at: Instant,
     /// The part of the work that a bar climbs in, and how far it came.
     climbed: (String, u64),
+    /// The part of the work whose pace is measured, how much of it was there first, and when.
+    since: Option<(String, u64, Instant)>,
 }
 
 impl Default for Progress {
@@ -91,6 +93,18 @@ impl Progress {
         self.at(name, part, percent, (done, total), text);
     }
 
+    /// As [`Progress::moving`], or [`Progress::flowing`] if nobody knows how much it is altogether, where all that is told
+    /// is how much of it there is: how fast it goes is measured here.
+    pub fn arriving(&mut self, lang: Lang, name: &str, done: u64, total: Option<u64>, text: &str) {
+        let rate = self.shown(name).rate(text, done);
+        let left_ms = total.and_then(|total| total.saturating_sub(done).saturating_mul(1000).checked_div(rate));
+        let told = format!("{text}  {}", words::pace(lang, rate, left_ms));
+        match total {
+            Some(total) => self.moving(name, done, total, told.trim_end()),
+            None => self.flowing(name, done, told.trim_end()),
+        }
+    }
+
     fn at(&mut self, name: &str, part: &str, percent: u64, (done, total): (u64, u64), text: &str) {
         let shown = self.shown(name);
         let sizes = format!("{}/{}", format::bytes(done), format::bytes(total));
@@ -149,8 +163,23 @@ impl Progress {
                 bar
             });
             let climbed = (String::new(), 0);
-            Shown { bar, text: String::new(), percent: 0, at: Instant::now(), climbed }
+            Shown { bar, text: String::new(), percent: 0, at: Instant::now(), climbed, since: None }
         })
+    }
+}
+
+impl Shown {
+    /// Bytes a second since this part of the work was shown first; 0 at that moment, and when it has begun anew.
+    fn rate(&mut self, part: &str, done: u64) -> u64 {
+        if let Some((since, from, at)) = &self.since
+            && since == part
+            && done >= *from
+        {
+            let millis = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+            return (done - from).saturating_mul(1000) / millis;
+        }
+        self.since = Some((part.to_owned(), done, Instant::now()));
+        0
     }
 }
 
@@ -180,6 +209,18 @@ mod tests {
     fn a_line_says_what_is_measured_and_nothing_that_is_not_known() {
         assert_eq!(line("mini", "", 100, "1 MiB/1 MiB", ""), "mini: 100 % (1 MiB/1 MiB)");
         assert_eq!(line("mail", "memory", 52, "1 MiB/2 MiB", "copying"), "mail: memory 52 % (1 MiB/2 MiB, copying)");
+    }
+
+    #[test]
+    fn what_only_tells_how_much_of_it_there_is_has_a_pace_once_there_is_more() {
+        let mut progress = Progress { bars: None, shown: BTreeMap::new() };
+        let shown = progress.shown("mini");
+        assert_eq!(shown.rate("fetched", 100), 0, "there is nothing to compare with");
+        shown.since = Some(("fetched".to_owned(), 100, Instant::now() - Duration::from_secs(2)));
+        let rate = shown.rate("fetched", 2_000_100);
+        assert!((1..=1_000_000).contains(&rate), "{rate}");
+        assert_eq!(shown.rate("checked", 300), 0, "it is another part of the work");
+        assert_eq!(shown.rate("checked", 200), 0, "it has begun anew");
     }
 
     #[test]

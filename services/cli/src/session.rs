@@ -33,9 +33,9 @@ const ONE_TRY: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_secs(1);
 /// The class of refusals of names that are not known.
 const UNKNOWN: u16 = 404;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// A change of front ends takes a fraction of a second, which must not become more by waiting here.
-const MOST_PAUSE: Duration = Duration::from_millis(250);
+const MOST_PAUSE: Duration = Duration::from_millis(100);
 /// How often it is looked whether the server has complained.
 const COMPLAINT: Duration = Duration::from_millis(50);
 

@@ -54,8 +54,8 @@ Example, once the node is off or drained:
   watari token expel m2
 
 Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on,
-unless they are to stop when nobody hears their node. Its certificate is good until it ends: keep the machine off the
-migration network.")]
+unless they are to stop when nobody hears their node. Other hosts refuse its certificates once they have heard of it:
+front ends within seconds, nodes within a quarter of an hour. It joins anew with other keys alone.")]
     Expel(Expel),
 }
 

@@ -38,6 +38,7 @@ pub mod uploads;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use axum_server::tls_rustls::RustlsConfig;
 use watari_chassis::Context;
 
 use crate::{app::App, settings::ImageSection};
@@ -108,8 +109,10 @@ pub async fn start(ctx: Context, settings: ImageSection) -> Result<Running, Serv
     let app = App::open(ctx, settings).await?;
     let client = tls.client()?;
     let running = Running { app: Arc::clone(&app), blobs: blobs.address, uploads: uploads.address };
-    https::serve(&app, "blobs", blobs, https::blobs::routes(&app), tls.mutual()?, 0);
-    https::serve(&app, "uploads", uploads, https::uploads::routes(&app), tls.one_sided()?, https::uploads::READ_AHEAD);
+    let (readers, senders) = (RustlsConfig::from_config(tls.mutual()?), RustlsConfig::from_config(tls.one_sided()?));
+    https::serve(&app, "blobs", blobs, https::blobs::routes(&app), readers.clone(), 0);
+    https::serve(&app, "uploads", uploads, https::uploads::routes(&app), senders, https::uploads::READ_AHEAD);
+    tls::heed(&app, tls, readers);
     imports::begin(&app);
     saves::begin(&app);
     copies::begin(&app, client);

@@ -68,6 +68,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// The list of certificates that count no more; it may come later, or never.
+    pub revoked: PathBuf,
 }
 
 /// `[image.urls]`.

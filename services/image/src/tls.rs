@@ -1,16 +1,21 @@
 //! Certificates: one authority for the whole installation, one certificate for each front end,
-//! which serves both as server and as client.
+//! which serves both as server and as client. Whose certificate counts no more the authority says in a list, which is
+//! read again when it changes.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use axum_server::tls_rustls::RustlsConfig;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
 
-use crate::settings::TlsFiles;
+use crate::{app::App, settings::TlsFiles};
+
+/// How often it is looked whether the list of certificates that count no more is another one.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,7 @@ pub struct Tls {
     authority: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    revoked: PathBuf,
 }
 
 impl Tls {
@@ -53,21 +59,34 @@ impl Tls {
             authority: Arc::new(authority),
             chain: certificates(&files.cert)?,
             key,
+            revoked: files.revoked.clone(),
         })
     }
 
-    /// A server that talks only to holders of a certificate of the authority.
+    /// A server that talks only to holders of a certificate of the authority that counts now.
     ///
     /// # Errors
-    /// [`TlsError::Unfit`].
+    /// [`TlsError`], also if the list of those that count no more cannot be read.
     pub fn mutual(&self) -> Result<Arc<ServerConfig>, TlsError> {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.authority), Arc::clone(&self.provider));
+        // Of another authority's, such as the one before, there may be none.
+        let verifier = verifier.with_crls(self.revoked()?).allow_unknown_revocation_status();
         let verifier = verifier.build().map_err(unfit)?;
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions();
         let config = builder.map_err(unfit)?.with_client_cert_verifier(verifier);
         Ok(http(config.with_single_cert(self.chain.clone(), self.key.clone_key()).map_err(unfit)?))
+    }
+
+    /// The lists of certificates that count no more; there is none as long as nobody was expelled.
+    fn revoked(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+        let fault = |detail: String| TlsError::File { path: self.revoked.clone(), detail };
+        if !self.revoked.exists() {
+            return Ok(Vec::new());
+        }
+        let found = CertificateRevocationListDer::pem_file_iter(&self.revoked).map_err(|e| fault(e.to_string()))?;
+        found.collect::<Result<_, _>>().map_err(|e| fault(e.to_string()))
     }
 
     /// A server that asks for no certificate.
@@ -91,6 +110,29 @@ impl Tls {
         let config = builder.map_err(unfit)?.with_root_certificates(Arc::clone(&self.authority));
         config.with_client_auth_cert(self.chain.clone(), self.key.clone_key()).map_err(unfit)
     }
+}
+
+/// Has a listener of [`Tls::mutual`] heed the list of certificates that count no more, whenever that is another one. Who is
+/// being served is served to the end.
+pub fn heed(app: &Arc<App>, tls: Tls, listener: RustlsConfig) {
+    let shutdown = app.ctx.shutdown.clone();
+    app.ctx.spawn("revoked", async move {
+        let mut heeded = None;
+        loop {
+            let list = tokio::fs::read(&tls.revoked).await.ok();
+            if list != heeded {
+                match tls.mutual() {
+                    Ok(config) => listener.reload_from_config(config),
+                    Err(error) => tracing::error!(%error, "whose certificates count no more is not heeded"),
+                }
+                heeded = list;
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    });
 }
 
 fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -4,10 +4,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use tokio::{
-    sync::watch::Receiver,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch::Receiver, time::Instant};
 use watari_chassis::{Leadership, Message, Messages, clock, looper};
 use watari_contracts::agent::TakeInventory;
 use watari_model::{NodeName, SiteName, node::Inventory};
@@ -68,12 +65,12 @@ fn read(watch: &Watch, message: &Message) -> Option<(SiteName, NodeName, Invento
 /// Asks nodes for their inventories, while this process leads.
 pub(crate) async fn ask(watch: Arc<Watch>, leadership: Receiver<Leadership>) {
     let (ctx, wake) = (watch.ctx.clone(), watch.ask.clone());
+    let mut next = Instant::now();
     looper::run_as_primary(&ctx, "inventories", leadership, wake, TICK, |_| {
-        let watch = Arc::clone(&watch);
+        let (watch, apart) = (Arc::clone(&watch), looper::apart(&mut next, APART));
         async move {
-            let next = Instant::now() + APART;
+            apart.await;
             step(&watch).await;
-            sleep_until(next).await;
             Ok::<(), Infallible>(())
         }
     })

@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::{
-    sync::watch::Receiver,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch::Receiver, time::Instant};
 use watari_chassis::{Leadership, clock, looper};
 use watari_contracts::{
     monitor::{CapacityChanged, Processors},
@@ -45,18 +42,18 @@ pub(crate) async fn judge(watch: Arc<Watch>, leadership: Receiver<Leadership>) {
     let (ctx, wake) = (watch.ctx.clone(), watch.judge.clone());
     let tick = Duration::from_millis(watch.settings.nodes.look_ms);
     let (doubt, connected) = (ctx.bus.doubt(), ctx.bus.connected());
-    let mut tenure = None;
+    let (mut tenure, mut next) = (None, Instant::now());
     looper::run_as_primary(&ctx, "judge", leadership, wake, tick, |epoch| {
         if tenure.replace(epoch) != Some(epoch) {
             watch.fleet().begin();
             watch.ask.wake();
         }
-        let ears = Ears { now: clock::boot_millis(), epoch, doubt: *doubt.borrow(), connected: *connected.borrow() };
-        let watch = Arc::clone(&watch);
+        let (watch, doubt, connected) = (Arc::clone(&watch), doubt.clone(), connected.clone());
+        let apart = looper::apart(&mut next, APART);
         async move {
-            let next = Instant::now() + APART;
-            step(&watch, ears).await;
-            sleep_until(next).await;
+            apart.await;
+            let (doubt, connected) = (*doubt.borrow(), *connected.borrow());
+            step(&watch, Ears { now: clock::boot_millis(), epoch, doubt, connected }).await;
             Ok::<(), Infallible>(())
         }
     })

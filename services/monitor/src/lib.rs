@@ -32,6 +32,7 @@ pub use settings::Settings;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use tokio::sync::OnceCell;
 use watari_chassis::{BusError, Context, Lease, Mirror, Stopped, prometheus};
 use watari_contracts::{Service, subjects};
 use watari_model::node::Node;
@@ -87,7 +88,9 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     }
     let nodes = Mirror::<Node>::open(ctx).await?;
     let told = probes::Told::register(&ctx.metrics)?;
-    probes::watch(ctx, &history, settings.probes, nodes.clone(), told).await?;
+    // Followed once, by whoever is the first to need them: the scheduler may not have made their bucket yet.
+    let outages = Arc::new(OnceCell::new());
+    probes::watch(ctx, &history, settings.probes, nodes.clone(), Arc::clone(&outages), told).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
     let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
     let beats = ctx.bus.subscribe(subjects::BEATS).await?;
@@ -97,7 +100,7 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     ctx.spawn("asking", inventories::ask(Arc::clone(&watch), leadership.clone()));
     ctx.spawn("judge", judge::judge(Arc::clone(&watch), leadership.clone()));
     let desk = fencing::Desk::new(&watch, leadership.clone());
-    ctx.spawn("fencing", fencing::fence(Arc::clone(&desk)));
+    ctx.spawn("fencing", fencing::fence(Arc::clone(&desk), outages));
     inbound::server(&watch, &history, &roll, &desk).serve(leadership).await?;
     Ok(())
 }

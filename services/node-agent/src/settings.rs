@@ -180,6 +180,16 @@ pub struct Migration {
     pub poll_ms: u64,
     /// Minutes between two looks at what would travel of a server; 0 is never.
     pub sample_minutes: u64,
+    /// Seconds in which what these bring is gathered.
+    pub gather_seconds: u64,
+}
+
+impl Migration {
+    /// How long it is gathered what would travel of servers before it is told.
+    #[must_use]
+    pub const fn gather(&self) -> Duration {
+        Duration::from_secs(self.gather_seconds)
+    }
 }
 
 /// `[saving]`.
@@ -412,6 +422,7 @@ impl Validate for Settings {
             ("memory.take_seconds", self.memory.take_seconds, 1, 600),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
             ("migration.sample_minutes", self.migration.sample_minutes, 0, 1_440),
+            ("migration.gather_seconds", self.migration.gather_seconds, 1, 3_600),
             ("saving.at_once", self.saving.at_once as u64, 1, 64),
             ("saving.silence_seconds", self.saving.silence_seconds, 5, 3_600),
             ("saving.most_hours", self.saving.most_hours, 1, 1_000),

@@ -52,7 +52,7 @@ pub async fn take(node: &Node) -> Result<Inventory, Refusal> {
         host: shut_down::host(node).await,
         images: node.images.told(),
         disks: node.kept.told(),
-        weights: node.weights.told(),
+        weights: node.weights.told(node.settings.migration.gather()),
         carried: node.couriers.carried(),
     })
 }

@@ -36,8 +36,6 @@ const ASKED: usize = 6;
 const ASKED_EVERY: Duration = Duration::from_millis(500);
 /// The most of so many looks is told: who writes now and then would otherwise look idle most of the time.
 const KEPT: usize = 6;
-/// What is told stays so for so long.
-const GATHER: Duration = Duration::from_secs(60);
 /// In which a file's room is counted (stat(2)).
 const BLOCK_BYTES: u64 = 512;
 
@@ -73,12 +71,12 @@ impl Weights {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is told of them. What is new of several is gathered for a minute, since a document is written for it.
+    /// What is told of them. It stays so for as long as what is new of several is gathered, since a document is written for it.
     #[must_use]
-    pub fn told(&self) -> BTreeMap<VmName, Weight> {
+    pub fn told(&self, gather: Duration) -> BTreeMap<VmName, Weight> {
         let latest = self.latest();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.weights != latest && told.since.is_none_or(|since| since.elapsed() >= GATHER) {
+        if told.weights != latest && told.since.is_none_or(|since| since.elapsed() >= gather) {
             *told = Told { weights: latest, since: Some(Instant::now()) };
         }
         told.weights.clone()
@@ -274,15 +272,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_first_is_told_at_once_and_more_of_it_later() {
+    fn what_is_known_first_is_told_at_once_and_more_of_it_once_it_is_gathered() {
+        const HOUR: Duration = Duration::from_secs(3_600);
         let (weights, all) = (Weights::default(), [runs("mail"), runs("web")]);
         weights.are_here(&all);
-        assert!(weights.told().is_empty());
+        assert!(weights.told(HOUR).is_empty());
         weights.note(&all[0], 100 * MIB, None);
-        let first = weights.told();
+        let first = weights.told(HOUR);
         assert_eq!(first.len(), 1);
         weights.note(&all[1], 100 * MIB, None);
-        assert_eq!((weights.told(), weights.latest().len()), (first, 2));
+        assert_eq!(weights.told(HOUR), first);
+        assert_eq!(weights.told(Duration::ZERO).len(), 2);
     }
 
     #[test]

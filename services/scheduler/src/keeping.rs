@@ -1,6 +1,6 @@
 //! Looking at the control plane, and keeping NATS as it should be. It runs beside the scheduler's own
 //! loop and only in the process that leads: what it sees is told to that loop and to whoever asks.
-//! While all is well it looks rarely.
+//! While all is well it looks rarely, and at the streams more rarely still.
 
 use std::{
     collections::BTreeSet,
@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::OnceCell;
-use watari_chassis::{BusError, Keeper, Patience, Wake, WriteError, clock, looper};
+use tokio::sync::{OnceCell, watch};
+use watari_chassis::{BusError, Keeper, Leadership, Patience, Wake, WriteError, clock, looper};
 use watari_contracts::{
-    frontend::{AskStanding, STANDING},
+    frontend::{AskStanding, Quorum as Servers, STANDING, StreamView},
     permissions::{BUCKETS, LEASES, PRIVATE},
 };
 use watari_model::{
@@ -29,6 +29,14 @@ use crate::{
 /// A process that is there answers within milliseconds, on a busy machine within a few hundred.
 const STANDINGS: Patience = Patience { total: Duration::from_millis(800), quiet: Duration::from_millis(250) };
 
+/// While all is well and the NATS servers say what they said before, the streams are asked no more often than this, in
+/// milliseconds. Each is a question of its own that every server takes in, and most of what an idle cloud asks JetStream.
+const REST_STREAMS_MS: u64 = 30_000;
+
+/// How long leaders of streams stay where they are while services are handed over. That takes a fraction of a second;
+/// a service that does not come is not waited for by all others.
+const HANDING_OVER_MS: u64 = 5_000;
+
 /// What is looked after, and with what.
 struct Keeping {
     executor: Executor,
@@ -36,6 +44,13 @@ struct Keeping {
     keeper: OnceCell<Keeper>,
     members: Mutex<Members>,
     last: Mutex<Option<Look>>,
+    /// Leadership as those see it who ask this scheduler.
+    answering: watch::Receiver<Leadership>,
+    /// In which epoch and since when services are being handed over, on the clock that never jumps; none while they
+    /// are not.
+    handing_over: Mutex<Option<(u64, u64)>>,
+    /// Calls for the next look before its time.
+    wake: Wake,
 }
 
 /// The hosts of NATS servers, and how many copies there are to be, by the settings as they are now: hosts join and leave
@@ -47,7 +62,7 @@ struct Members {
 }
 
 /// What the next look depends on.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Look {
     /// When it was, on the clock that never jumps.
     at: u64,
@@ -56,36 +71,62 @@ struct Look {
     wish: Option<u64>,
     /// Nothing was away and nothing had to be done.
     at_rest: bool,
+    /// What was seen.
+    sight: Arc<ControlSight>,
+    /// When the streams in it were asked, on the same clock.
+    streams_at: u64,
 }
 
-/// Looks until the process ends.
-pub(crate) async fn keep(executor: Executor, settings: Settings) {
+impl Look {
+    /// Whether the streams that it has count for a look at `now` at which the servers say this. A stream that has another
+    /// leader or fewer copies than before has so because of a server, or by an act of ours, after which nothing is at rest.
+    fn has_streams(&self, servers: &Servers, now: u64) -> bool {
+        now.saturating_sub(self.streams_at) < REST_STREAMS_MS && self.sight.quorum.as_ref() == Some(servers)
+    }
+}
+
+/// Looks until the process ends. `answering` tells when a tenure has begun in earnest.
+pub(crate) async fn keep(executor: Executor, settings: Settings, answering: watch::Receiver<Leadership>) {
     let (ctx, leadership, look) = (executor.ctx.clone(), executor.leadership.clone(), settings.look());
     let members = Mutex::new(Members { quorum: settings.quorum.clone(), copies: ctx.copies() });
-    let keeping = Arc::new(Keeping { executor, settings, keeper: OnceCell::new(), members, last: Mutex::default() });
+    let wake = Wake::new();
+    let keeping = Arc::new(Keeping {
+        executor,
+        settings,
+        keeper: OnceCell::new(),
+        members,
+        last: Mutex::default(),
+        answering,
+        handing_over: Mutex::default(),
+        wake: wake.clone(),
+    });
     let turn = |epoch| {
         let keeping = Arc::clone(&keeping);
         async move { keeping.turn(epoch).await }
     };
-    looper::run_as_primary(&ctx, "control", leadership, Wake::new(), look, turn).await;
+    looper::run_as_primary(&ctx, "control", leadership, wake, look, turn).await;
 }
 
 impl Keeping {
     async fn turn(&self, epoch: u64) -> Result<(), BusError> {
         self.say_home(epoch).await;
         let snap = self.executor.stores.snapshot();
-        if !self.is_due(&snap, epoch) {
+        let (ctx, at) = (&self.executor.ctx, clock::boot_millis());
+        let quiet = self.quiet(&snap, epoch);
+        if quiet.as_ref().is_some_and(|last| at.saturating_sub(last.at) < self.settings.rest_look_ms()) {
             return Ok(());
         }
-        let (ctx, at) = (&self.executor.ctx, clock::boot_millis());
+        let mut streams_at = at;
         let standings = ctx.bus.gather(STANDING, &AskStanding {}, STANDINGS);
         let mut sight = ControlSight::default();
         let members = self.members();
         match self.keeper(&members).await? {
             Some(keeper) => {
-                let (standings, quorum, streams) = tokio::join!(standings, keeper.quorum(), keeper.streams(buckets()));
-                (sight.standings, sight.quorum, sight.streams) = (standings?, Some(quorum?), streams);
-                sight.expected = buckets().count();
+                let look = self.servers(&keeper, quiet.as_ref(), at);
+                let (standings, servers) = tokio::join!(standings, look);
+                let (quorum, streams, asked_at) = servers?;
+                (sight.standings, sight.quorum, sight.streams) = (standings?, Some(quorum), streams);
+                (sight.expected, streams_at) = (buckets().count(), asked_at);
             }
             None => sight.standings = standings.await?,
         }
@@ -99,20 +140,41 @@ impl Keeping {
         if let (Some(keeper), true) = (self.keeper.get(), self.executor.leads(epoch)) {
             at_rest &= self.act(keeper, &sight, members.copies, epoch).await == 0;
         }
-        let look = Look { at, epoch, wish: snap.primacy().map(|entry| entry.revision), at_rest };
+        let wish = snap.primacy().map(|entry| entry.revision);
+        let look = Look { at, epoch, wish, at_rest, sight, streams_at };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
         Ok(())
     }
 
-    /// Whether it is time to look: soon while anything moves or is away, rarely otherwise.
-    fn is_due(&self, snap: &Snapshot, epoch: u64) -> bool {
-        let Some(last) = *self.last.lock().unwrap_or_else(PoisonError::into_inner) else { return true };
+    /// The last look, if nothing moves and nothing was away then: the next one need not be soon.
+    fn quiet(&self, snap: &Snapshot, epoch: u64) -> Option<Look> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let moves = |outage: &Outage| matches!(outage.state, State::Evacuating | State::Returning);
         let same = last.epoch == epoch && last.wish == snap.primacy().map(|entry| entry.revision);
-        let quiet = last.at_rest && same && !snap.outages.values().any(|entry| moves(&entry.value));
-        !quiet
-            || self.executor.memory.has_not_seen_control()
-            || clock::boot_millis().saturating_sub(last.at) >= self.settings.rest_look_ms()
+        let quiet = last.at_rest
+            && same
+            && !snap.outages.values().any(|entry| moves(&entry.value))
+            && !self.executor.memory.has_not_seen_control();
+        quiet.then_some(last)
+    }
+
+    /// The servers, and the streams, as they were seen at a `quiet` look where that is enough; and when these were asked.
+    async fn servers(
+        &self,
+        keeper: &Keeper,
+        quiet: Option<&Look>,
+        at: u64,
+    ) -> Result<(Servers, Vec<StreamView>, u64), BusError> {
+        // Who is not at rest waits for neither.
+        let Some(last) = quiet else {
+            let (servers, streams) = tokio::join!(keeper.quorum(), keeper.streams(buckets()));
+            return Ok((servers?, streams, at));
+        };
+        let servers = keeper.quorum().await?;
+        if last.has_streams(&servers, at) {
+            return Ok((servers, last.sight.streams.clone(), last.streams_at));
+        }
+        Ok((servers, keeper.streams(buckets()).await, at))
     }
 
     /// Where nobody has said from where the services are to lead, the configuration does, once.
@@ -159,18 +221,39 @@ impl Keeping {
         Ok(Some(keeper.among(hosts.clone())))
     }
 
-    /// Does what is next for NATS; how much that was.
+    /// Whether services are just being handed over to `wished`, this one among them, and not for too long already.
+    fn is_handing_over(&self, sight: &ControlSight, wished: Option<&SiteName>, epoch: u64) -> bool {
+        let mut since = self.handing_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let begins = self.answering.borrow().epoch() != Some(epoch);
+        if !begins && !wished.is_some_and(|site| sight.is_handed_over_to(site)) {
+            *since = None;
+            return false;
+        }
+        let now = clock::boot_millis();
+        let begun = since.filter(|(of, _)| *of == epoch).map_or(now, |(_, at)| at);
+        *since = Some((epoch, begun));
+        now.saturating_sub(begun) < HANDING_OVER_MS
+    }
+
+    /// Does what is next for NATS; how much that was, what waits until services are handed over included.
     async fn act(&self, keeper: &Keeper, sight: &ControlSight, copies: usize, epoch: u64) -> usize {
         let snap = self.executor.stores.snapshot();
         let Some(quorum) = &sight.quorum else { return 0 };
+        let lead_from = snap.primacy().map(|entry| &entry.value.site);
+        let handing_over = self.is_handing_over(sight, lead_from, epoch);
+        if handing_over {
+            // It is over soon, and a look takes a third of a second by itself.
+            self.wake.wake();
+        }
         let scene = Scene {
             quorum,
             streams: &sight.streams,
             expected: sight.expected,
-            lead_from: snap.primacy().map(|entry| &entry.value.site),
+            lead_from,
             leaving: sites(&snap, |outage| outage.state == State::Evacuating && is_handing_over(outage)),
             dark: sites(&snap, |outage| outage.state == State::Evacuated),
             copies,
+            handing_over,
         };
         let acts = scene.decide();
         for act in &acts {
@@ -192,7 +275,7 @@ impl Keeping {
             }
             looper::goes_on();
         }
-        acts.len()
+        acts.len() + usize::from(handing_over)
     }
 }
 
@@ -212,4 +295,20 @@ fn sites(snap: &Snapshot, which: impl Fn(&Outage) -> bool) -> BTreeSet<SiteName>
         Scope::Node(_) => None,
     };
     outages.filter_map(|outage| site(&outage.scope)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_asked_anew_after_half_a_minute_and_at_once_when_a_server_is_not_as_it_was() {
+        let servers = Servers { leader: Some("m-front".to_owned()), needed: 2, ..Servers::default() };
+        let sight = Arc::new(ControlSight { quorum: Some(servers.clone()), ..ControlSight::default() });
+        let look = Look { at: 9_000, epoch: 1, wish: None, at_rest: true, sight, streams_at: 4_000 };
+        assert!(look.has_streams(&servers, 4_000 + REST_STREAMS_MS - 1));
+        assert!(!look.has_streams(&servers, 4_000 + REST_STREAMS_MS));
+        let others = Servers { leader: Some("y-front".to_owned()), ..servers };
+        assert!(!look.has_streams(&others, 5_000));
+    }
 }

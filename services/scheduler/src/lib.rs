@@ -48,7 +48,8 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     facts::follow(&ctx, &memory, &wake, ask).await?;
     let stores = stores::Stores::open(&ctx).await?;
     stores.wake(&wake);
-    let leadership = Lease::campaign(&ctx, Service::Scheduler, ctx.lease_ttl()).await?;
+    let wish = Some(stores.frontends.clone());
+    let leadership = Lease::campaign_following(&ctx, Service::Scheduler, ctx.lease_ttl(), wish).await?;
 
     let (rules, bounds) = (Arc::new(settings.rules()), settings.bounds());
     let executor = doing::Executor {
@@ -88,7 +89,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
         }
     };
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);
-    let keeping = keeping::keep(executor.clone(), settings.clone());
+    let keeping = keeping::keep(executor.clone(), settings.clone(), tenure.leadership());
     let outlook = outlook::keep_looking(executor.clone(), Arc::clone(&rules), tenure.leadership(), settings.outlook());
     let ways = ways::keep_measuring(executor.clone(), tenure.leadership(), settings.tick(), settings.measure_ms());
     let (served, (), (), (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping, outlook, ways);

@@ -1,13 +1,16 @@
 //! The beginning of a tenure: everything is here that was stored before it, the sites of the
-//! configuration are there, and every node has been asked for what it sees, before anything is decided
-//! or answered. A standby's copies may be old, each to another degree, where a link was cut.
+//! configuration are there, and every node has been asked for what it sees, before anything is decided.
+//! A standby's copies may be old, each to another degree, where a link was cut.
+//!
+//! Answers begin as soon as everything is here that is stored, if every node was heard lately: a standby hears what nodes
+//! tell like the one that leads, and requests wait for each moment of a change of leaders.
 
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::watch, task::JoinSet};
@@ -16,8 +19,12 @@ use watari_model::site::{Change, Site};
 
 use crate::{doing::Executor, settings::SiteSetting};
 
-/// How long the first answers wait for what nodes say. Nothing is concluded of one that is silent.
+/// How long the first decisions wait for what nodes say, and the first answers too where some were not heard lately.
+/// Nothing is concluded of one that is silent.
 const LISTENING: Duration = Duration::from_millis(400);
+
+/// An agent tells every five seconds all that it sees, and each change at once.
+const LATELY_MS: u64 = 10_000;
 
 /// After so long it is told that what is stored has not arrived yet.
 const LATE: Duration = Duration::from_secs(3);
@@ -73,6 +80,7 @@ impl Tenure {
             return Ok(true);
         }
         self.executor.memory.begin_tenure();
+        let begun = Instant::now();
         let late = async {
             tokio::time::sleep(LATE).await;
             tracing::warn!(epoch, "the tenure waits: not all that is stored has arrived here");
@@ -87,13 +95,35 @@ impl Tenure {
             () = late => {}
         }
         self.keep_sites().await?;
-        self.listen().await;
-        self.begun.store(epoch, Ordering::Relaxed);
-        if self.executor.leads(epoch) {
-            self.told.send_replace(Leadership::Primary { epoch });
+        let stored_ms = millis(begun);
+        let heard_lately = self.hears_every_node();
+        if heard_lately {
+            self.answer(epoch);
         }
-        tracing::info!(epoch, "the tenure begins");
+        self.listen().await;
+        if !heard_lately {
+            self.answer(epoch);
+        }
+        self.begun.store(epoch, Ordering::Relaxed);
+        tracing::info!(epoch, stored_ms, heard_lately, took_ms = millis(begun), "the tenure begins");
         Ok(true)
+    }
+
+    /// Tells those who answer that they may, if this process leads still.
+    fn answer(&self, epoch: u64) {
+        self.told.send_if_modified(|told| {
+            let leads = self.executor.leads(epoch);
+            if leads {
+                *told = Leadership::Primary { epoch };
+            }
+            leads
+        });
+    }
+
+    /// Whether every known node was heard lately, if not by its answer then by what it told.
+    fn hears_every_node(&self) -> bool {
+        let nodes = self.executor.stores.nodes.snapshot();
+        self.executor.memory.hears(nodes.values().map(|entry| &entry.value.name), LATELY_MS)
     }
 
     /// Sites come from the configuration. One that is no longer named stays: servers may belong to it.
@@ -128,4 +158,8 @@ impl Tenure {
             asked.detach_all();
         }
     }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

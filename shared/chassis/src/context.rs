@@ -217,7 +217,7 @@ impl Context {
         &self.inner.object_store
     }
 
-    /// How many requests are being handled.
+    /// How many requests are being handled that may change something.
     pub(crate) fn in_hand(&self) -> &watch::Sender<usize> {
         &self.inner.in_hand
     }

@@ -121,6 +121,19 @@ pub async fn rest(begun: Instant, times: u32) {
     }
 }
 
+/// For a loop that is woken by very many changes and looks at all of them at once: its turn begins when this is over,
+/// `least` after the one before. `next` is when it may. A turn that nothing hurries waits for nothing, nor does what
+/// comes after it.
+pub fn apart(next: &mut Instant, least: Duration) -> impl Future<Output = ()> + use<> {
+    let due = *next;
+    *next = due.max(Instant::now()) + least;
+    async move {
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+        }
+    }
+}
+
 /// What the turns of one loop have in common.
 struct Turns<'a> {
     ctx: &'a Context,

@@ -45,8 +45,9 @@ const RULES: &[(&str, Rule)] = &[
     ("the guides say the same in both languages", guides::out_of_step),
     ("links of pages lead somewhere", guides::dead_links),
     ("a test that a guide names is there", guides::unknown_tests),
+    ("each invariant is a test of that name", guides::unproved_invariants),
     ("the guides lead on from every alert", guides::unnamed_alerts),
-    ("dashboards speak both languages and ask for what is told", dashboards::faults),
+    ("dashboards speak both languages, can be drawn and ask for what is told", dashboards::faults),
 ];
 
 #[test]
@@ -401,6 +402,13 @@ fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
     assert_eq!(guides::unknown_tests(&named("`x/y.rs::it_holds`")), Vec::<String>::new());
     assert_eq!(guides::unknown_tests(&named("`x/y.rs::it`")).len(), 1);
     assert_eq!(guides::unknown_tests(&named("`y.rs::it_holds`")).len(), 1);
+    let invariants = |list: &str| {
+        let page = format!("# A\n## Invariants\n\nEach is a test.\n\n{list}## B\n\n88. Not one.\n");
+        [File::new("ARCHITECTURE.md", &page), File::new("x/y.rs", "fn invariant_77_it_holds() {")]
+    };
+    assert_eq!(guides::unproved_invariants(&invariants("77. It holds,\n   always.\n")), Vec::<String>::new());
+    assert_eq!(guides::unproved_invariants(&invariants("77. It holds.\n7. So does this.\n")).len(), 1);
+    assert_eq!(guides::unproved_invariants(&invariants("")).len(), 1);
     let alerts = |page: &str| {
         [File::new("docs/en/src/trouble.md", page), File::new("deploy/prometheus/rules.yml", "  - alert: Gone\n")]
     };
@@ -409,7 +417,7 @@ fn guides_out_of_step_and_what_leads_nowhere_are_caught() {
 }
 
 #[test]
-fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught() {
+fn a_dashboard_that_speaks_one_language_or_cannot_be_drawn_or_asks_for_what_nobody_tells_is_caught() {
     let panel = |id: u32, expr: &str| {
         format!(
             r#"{{"id": {id}, "type": "stat", "title": "Beats / ビート", "description": "Taken. / 受信。",
@@ -431,6 +439,7 @@ fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught(
             File::new("deploy/grafana/dashboards/a.json", text),
             File::new("deploy/prometheus/METRICS.md", "| `watari_beats_total` | Beats. | monitor |"),
             File::new("deploy/prometheus/rules.yml", "      - record: site:watari_beats:sum\n"),
+            File::new("deploy/grafana/picture.d/drawing.py", "\"row\", \"stat\", \"short\""),
             File::new("README.md", "Dashboards: All"),
             File::new("README.ja.md", "ダッシュボード: 全体"),
         ])
@@ -447,6 +456,8 @@ fn a_dashboard_that_speaks_one_language_or_asks_for_what_nobody_tells_is_caught(
         good.replace("All / 全体", "All"),
         good.replace("Taken. / 受信。", "Taken. / Taken."),
         good.replace("\"unit\": \"short\"", "\"unit\": \"\""),
+        good.replace("\"type\": \"stat\"", "\"type\": \"table\""),
+        good.replace("\"unit\": \"short\"", "\"unit\": \"lumens\""),
         good.replace("\"id\": 2", "\"id\": 1"),
         good.replace("All / 全体", "Some / 一部"),
         good.replace("\"query\": \"label_values(watari_beats_total", "\"query\": \"label_values(watari_beats"),

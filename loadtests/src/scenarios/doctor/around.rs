@@ -140,7 +140,7 @@ fn mend_node(stage: &Stage) -> [anyhow::Result<()>; 4] {
 }
 
 /// Takes away what was laid over a folder, and nothing else that is mounted there.
-fn unmount(stage: &Stage, host: &str, folder: &str) -> anyhow::Result<()> {
+pub(super) fn unmount(stage: &Stage, host: &str, folder: &str) -> anyhow::Result<()> {
     stage.script(host, &format!("! grep -q '^tmpfs {folder} ' /proc/self/mounts || umount {folder}"))
 }
 
@@ -162,6 +162,7 @@ fn front(stage: &Stage) -> anyhow::Result<()> {
         ("host.certificate-expired", "host.crt"),
         ("host.backup-old", "/var/lib/watari/backups"),
     ];
+    const ENDING: [(&str, &str); 1] = [("host.certificate-expiring", "host.crt")];
     // Made for this: it opens nothing anywhere.
     const STRANGER: &str = "SUADA7YH4JASDYJBGJENLSZRNTNJU5ZRFRGSNASGZCCLOMTIABRJKT7FJ4\n";
     let kept = Kept::of(stage, FRONT, &[KEY, CERTIFICATE, SETTINGS])?;
@@ -172,14 +173,18 @@ fn front(stage: &Stage) -> anyhow::Result<()> {
             fs::write(file(CERTIFICATE), OLD)?;
             let settings = fs::read_to_string(file(SETTINGS))?;
             fs::write(file(SETTINGS), format!("{settings}\n[backups]\nfolder = \"/var/lib/watari/backups\"\n"))?;
-            ask(&[])
+            let ended = ask(&[])?;
+            let curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /dev/null";
+            stage.script(FRONT, &format!("openssl req -x509 {curve} -days 9 -subj /CN={FRONT} -out {CERTIFICATE}"))?;
+            anyhow::Ok((ended, ask(&[])?))
         };
         let found = broken();
         kept.put_back()?;
-        let found = found?;
-        ensure!(found.names_all(&BROKEN), "of {BROKEN:?} it finds {:?}", found.0);
+        let (ended, ends) = found?;
+        ensure!(ended.names_all(&BROKEN), "of {BROKEN:?} it finds {:?}", ended.0);
+        ensure!(ends.names_all(&ENDING), "of {ENDING:?} it finds {:?}", ends.0);
         let found = ask(&[])?;
-        ensure!(!found.names_any(&BROKEN), "it still finds {:?}", found.0);
+        ensure!(!found.names_any(&BROKEN) && !found.names_any(&ENDING), "it still finds {:?}", found.0);
         Ok(())
     })
 }

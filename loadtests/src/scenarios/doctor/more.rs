@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, ensure};
 use watari_testkit::TempDir;
 
-use super::{NEIGHBOUR, NODE};
+use super::{Kept, NEIGHBOUR, NODE, around::unmount};
 use crate::scenarios::{Stage, until};
 
 const FRONTS: [&str; 2] = ["m-front", "y-front"];
@@ -86,20 +86,61 @@ pub(super) fn made_by_people(stage: &Stage) -> anyhow::Result<()> {
 
 /// The other two NATS servers are a majority still.
 pub(super) fn unanswered(stage: &Stage) -> anyhow::Result<()> {
-    const BROKEN: [(&str, &str); 3] =
-        [("quorum.server-away", "witness"), ("service.no-leader", "image"), ("doctor.unanswered", "the images")];
+    const BROKEN: [(&str, &str); 4] = [
+        ("quorum.server-away", "witness"),
+        ("quorum.few-copies", "2 current copies"),
+        ("service.no-leader", "image"),
+        ("doctor.unanswered", "the images"),
+    ];
     stage.until_well()?;
     let images = |verb: &str| FRONTS.into_iter().try_for_each(|front| stage.lab.run(&[verb, front, "image"]).map(drop));
     let broken = || {
         images("stop")?;
         stage.lab.run(&["power-off", "witness"])?;
-        stage.until_named(&BROKEN, &["quorum.few-copies"], &["--timeout", "2s"])
+        stage.until_named(&BROKEN, &[], &["--timeout", "2s"])
     };
     let outcome = broken();
     let mended = [stage.lab.run(&["power-on", "witness"]).map(drop), images("start")];
     outcome?;
     mended.into_iter().collect::<anyhow::Result<()>>()?;
     stage.until_well()
+}
+
+/// What an agent finds out when it starts: whether it may lay rules, and where UEFI's firmware is, which one image wants.
+pub(super) fn unprotected(stage: &Stage) -> anyhow::Result<()> {
+    const BROKEN: [(&str, &str); 3] = [("node.not-guarded", NODE), ("node.no-firewall", NODE), ("node.no-uefi", NODE)];
+    // While it starts.
+    const MEANWHILE: [&str; 2] = ["node.suspect", "node.hypervisor"];
+    const SETTINGS: &str = "/etc/watari/node-agent.toml";
+    const FIRMWARE: &str = "/usr/share/OVMF";
+    stage.away_from_the_campus()?;
+    stage.until_well()?;
+    let kept = Kept::of(stage, NODE, &[SETTINGS])?;
+    let again = || stage.lab.run(&["restart", NODE, "watari-node-agent"]).map(drop);
+    let boots_by = |firmware: &str| stage.watari(&["image", "edit", "mini", "--firmware", firmware]).map(drop);
+    let broken = || {
+        let settings = stage.lab.file(NODE, SETTINGS);
+        fs::write(&settings, without_guard(&fs::read_to_string(&settings)?)?)?;
+        stage.at_node(&["mount", "-t", "tmpfs", "tmpfs", FIRMWARE])?;
+        again()?;
+        boots_by("uefi")?;
+        stage.until_named(&BROKEN, &MEANWHILE, &[])
+    };
+    let outcome = broken();
+    // Whatever of it has come about.
+    let mended = [boots_by("bios"), unmount(stage, NODE, FIRMWARE), kept.put_back(), again()];
+    outcome?;
+    mended.into_iter().collect::<anyhow::Result<()>>()?;
+    stage.until_nodes_ready()?;
+    stage.until_well()
+}
+
+/// The settings of a node that holds its servers to nothing.
+fn without_guard(settings: &str) -> anyhow::Result<String> {
+    let mut table: toml::Table = settings.parse().context("the node's settings are no TOML")?;
+    let networks = table.get_mut("networks").and_then(toml::Value::as_table_mut);
+    networks.context("the node has no networks")?.insert("guard".to_owned(), false.into());
+    Ok(table.to_string())
 }
 
 /// Somebody whose key is for one project's servers alone.

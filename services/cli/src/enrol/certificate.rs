@@ -1,11 +1,13 @@
-//! This host's certificate: renewed in time, while its key stays where it is.
+//! This host's certificate: renewed in time, while its key stays where it is. And whose counts no more.
 
 use std::{net::IpAddr, path::PathBuf};
+
+use rustls::pki_types::{CertificateRevocationListDer, pem::PemObject};
 
 use crate::{
     join::talk::fits,
     setup::{
-        AUTHORITY,
+        AUTHORITY, REVOKED,
         files::{Overlay, Readers},
         kit::{CERTIFICATE, KEY, Kit},
     },
@@ -44,19 +46,37 @@ pub(super) fn renewed(root: &mut Overlay, kit: Kit, address: IpAddr, text: &str)
     Ok(Some("this host has a new certificate; it counts once what reads it is started again".to_owned()))
 }
 
+/// Takes a list of certificates that count no more. What there is to say about it, in a journal.
+pub(super) fn revoked(root: &mut Overlay, kit: Kit, text: &str) -> Result<Option<String>, Fault> {
+    // libvirt would not start with anything else.
+    if CertificateRevocationListDer::from_pem_slice(text.as_bytes()).is_err() {
+        return Err(Fault::JoinFiles { path: REVOKED.to_owned() });
+    }
+    let before = root.counts.written;
+    for path in kit.lists().iter().chain([&REVOKED]) {
+        root.put(path, Readers::All, text)?;
+    }
+    Ok((root.counts.written > before).then(|| "there is another list of certificates that count no more".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use watari_contracts::enrol::Part;
     use watari_testkit::TempDir;
 
     use super::*;
-    use crate::setup::{self, authority::Renewal, cluster::Cluster};
+    use crate::setup::{
+        self,
+        authority::{self, Authority, Renewal},
+        cluster::Cluster,
+    };
+
+    const CLUSTER: &str = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
 
     #[test]
     fn a_new_certificate_is_taken_for_the_key_that_is_here_and_for_no_other() {
         let (dir, here) = (TempDir::new(), TempDir::new());
-        let text = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
-        let cluster = Cluster::parse(text, "test").unwrap();
+        let cluster = Cluster::parse(CLUSTER, "test").unwrap();
         let make = |renewal| {
             setup::make(&cluster, dir.path(), renewal).unwrap();
             Overlay::at(dir.path().join("hosts/m"))
@@ -81,5 +101,24 @@ mod tests {
         let other = make(Renewal::All).read(CERTIFICATE).unwrap().unwrap();
         assert!(renewed(&mut root, kit, address, &other).unwrap().unwrap().contains("not taken"));
         assert_eq!(root.read(CERTIFICATE).unwrap().unwrap(), new);
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_comes_to_all_who_read_it_and_nothing_else_does() {
+        let (dir, here) = (TempDir::new(), TempDir::new());
+        let (cluster, now) = (Cluster::parse(CLUSTER, "test").unwrap(), watari_chassis::clock::now());
+        let mut ca = Overlay::at(dir.path().join("ca"));
+        let authority = Authority::open(&mut ca, &cluster, now).unwrap();
+        authority.issue(&mut ca, &cluster.hosts[1], Renewal::WhenNeeded, now).unwrap();
+        authority.revoke(&mut ca, &cluster.hosts[1].name, now).unwrap();
+        let list = ca.read(authority::REVOKED).unwrap().unwrap();
+        let (kit, mut root) = (Kit::of(Part::Node), Overlay::at(here.path().to_owned()));
+        assert_eq!(revoked(&mut root, kit, &authority.certificate).unwrap_err().code(), "join.files");
+        assert_eq!(root.counts.written, 0);
+        assert!(revoked(&mut root, kit, &list).unwrap().is_some());
+        for path in [REVOKED, "etc/pki/CA/cacrl.pem", "etc/pki/qemu/ca-crl.pem"] {
+            assert_eq!(root.read(path).unwrap().unwrap(), list, "{path}");
+        }
+        assert_eq!(revoked(&mut root, kit, &list).unwrap(), None);
     }
 }

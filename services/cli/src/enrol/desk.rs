@@ -28,8 +28,8 @@ use super::{
 use crate::{
     out,
     setup::{
-        self, NATS,
-        authority::Renewal,
+        self, NATS, REVOKED,
+        authority::{self, Renewal},
         cluster::{Cluster, Host},
         files::{Overlay, Readers},
         founding, identity,
@@ -43,6 +43,8 @@ use crate::{
 pub const DIR: &str = "/etc/watari/cluster";
 pub(super) const DESCRIPTION: &str = "cluster.toml";
 const TOKENS: &str = "tokens.json";
+/// Where the authority is, below it.
+pub(super) const CA: &str = "ca";
 /// What root types `watari` with here; no other host has it from the folder.
 const COMMAND: &str = "etc/watari/cli.toml";
 /// The key that it names there.
@@ -180,8 +182,8 @@ impl Held<'_> {
             }
             out::say(&setup::renewed(&mut root, COMMAND, &settings::of_command(cluster, host))?.unwrap_or_default());
         }
-        if let Some(company) = self.company(here)? {
-            root.put(&company.path, Readers::All, &company.text)?;
+        for file in self.company(here)?.into_iter().chain(self.revoked()?) {
+            root.put(&file.path, Readers::All, &file.text)?;
         }
         root.put(NATS, Readers::All, &self.text(&format!("hosts/{here}/{NATS}"))?)
     }
@@ -195,6 +197,12 @@ impl Held<'_> {
     fn company(&self, host: &NodeName) -> Result<Option<HostFile>, Fault> {
         let text = self.store.read(&format!("hosts/{host}/{}", founding::COMPANY))?;
         Ok(text.map(|text| HostFile { path: founding::COMPANY.to_owned(), text }))
+    }
+
+    /// Which certificates count no more; none as long as no host was expelled.
+    fn revoked(&self) -> Result<Option<HostFile>, Fault> {
+        let text = self.store.read(&format!("{CA}/{}", authority::REVOKED))?;
+        Ok(text.map(|text| HostFile { path: REVOKED.to_owned(), text }))
     }
 
     fn file(&self, host: &NodeName, path: &str) -> Result<HostFile, Fault> {
@@ -229,8 +237,9 @@ impl Held<'_> {
         let (host, part) = found.ok_or_else(|| Fault::NotAServer { seen: from.to_string() })?;
         let mut files = self.settings(&host.name, part)?;
         files.push(self.file(&host.name, CERTIFICATE)?);
-        // Last: an earlier version does not take it, and has everything else by then.
+        // Last: an earlier version does not take them, and has everything else by then.
         files.extend(self.company(&host.name)?);
+        files.extend(self.revoked()?);
         Ok(files)
     }
 
@@ -266,6 +275,9 @@ impl Held<'_> {
             return Err(Fault::HostAddress { address: asked.address.to_string(), seen: from.to_string() });
         }
         let wanted = Wanted::of(asked, site)?;
+        if let Some(name) = authority::revoked_from(&Overlay::at(self.store.path(CA)), &wanted.request)? {
+            return Err(Fault::KeyRevoked { name: name.to_string() });
+        }
         if wanted.role().has_nats() && !cluster.grows {
             return Err(Fault::NatsAlone { name: asked.name.to_string() });
         }

@@ -1,15 +1,18 @@
-//! Taking a node out of the cluster again: out of its description, so that NATS knows its key no more.
+//! Taking a node out of the cluster again: out of its description, so that NATS knows its key no more, and its certificates
+//! onto the list of those that other hosts are to refuse.
 
 use std::{fs, io, path::Path};
 
 use serde::Deserialize;
+use watari_chassis::clock;
 use watari_model::NodeName;
 
-use super::desk::{DESCRIPTION, Held};
+use super::desk::{CA, DESCRIPTION, Held};
 use crate::{
     setup::{
+        authority::Authority,
         cluster::{Cluster, Role},
-        files::Readers,
+        files::{Overlay, Readers},
     },
     texts::faults::Fault,
 };
@@ -48,6 +51,9 @@ impl Held<'_> {
         for end in ["nk", "pub"] {
             self.forget(&format!("nkeys/node-agent.{name}.{end}"))?;
         }
+        // While its key is still known here.
+        let (mut ca, now) = (Overlay::at(self.store.path(CA)), clock::now());
+        Authority::open(&mut ca, &cluster, now)?.revoke(&mut ca, name, now)?;
         for end in ["csr", "crt", "json", "key"] {
             self.forget(&format!("ca/issued/{name}.{end}"))?;
         }

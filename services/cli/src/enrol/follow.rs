@@ -30,7 +30,7 @@ use crate::{
     join::talk::Front,
     out,
     setup::{
-        self, AUTHORITY, LAUNCHER, NATS,
+        self, AUTHORITY, LAUNCHER, NATS, REVOKED,
         cluster::at,
         files::{Overlay, Readers},
         founding,
@@ -137,6 +137,10 @@ fn set(root: &mut Overlay, here: &NodeName, part: Part, own: IpAddr, files: &[Ho
     for file in files {
         if file.path == CERTIFICATE {
             said.extend(certificate::renewed(root, kit, own, &file.text)?);
+            continue;
+        }
+        if file.path == REVOKED {
+            said.extend(certificate::revoked(root, kit, &file.text)?);
             continue;
         }
         if file.path == founding::COMPANY && part == Part::Frontend && is_for(here, file) {

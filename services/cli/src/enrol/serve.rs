@@ -191,6 +191,7 @@ const fn status(fault: &Fault) -> StatusCode {
         | Fault::HostAddress { .. }
         | Fault::HostUnfit { .. }
         | Fault::KeyTaken { .. }
+        | Fault::KeyRevoked { .. }
         | Fault::NatsAlone { .. } => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

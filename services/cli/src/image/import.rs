@@ -135,7 +135,7 @@ impl Import {
             }
             hasher.update(&chunk[..n]);
             done += n as u64;
-            progress.moving(&self.name, done, size, Word::Hashing.text(ctx.out.lang));
+            progress.arriving(ctx.out.lang, &self.name, done, Some(size), Word::Hashing.text(ctx.out.lang));
         }
     }
 }

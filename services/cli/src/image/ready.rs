@@ -57,11 +57,7 @@ fn importing(progress: &mut Progress, view: &ImageView, lang: Lang) {
         Some(_) => Word::Sending,
         None => Word::Fetching,
     };
-    let arrived = view.arrived_bytes.unwrap_or(0);
-    match view.size_bytes {
-        Some(size) => progress.moving(name, arrived, size, word.text(lang)),
-        None => progress.flowing(name, arrived, word.text(lang)),
-    }
+    progress.arriving(lang, name, view.arrived_bytes.unwrap_or(0), view.size_bytes, word.text(lang));
 }
 
 /// It is being checked, or is sound and waits to be kept.
@@ -85,7 +81,8 @@ fn saving(progress: &mut Progress, name: &str, from: &SavedFrom, lang: Lang) {
     let waits = Word::AwaitingServer.text(lang);
     match (&from.copying, &from.lost) {
         (Some(copying), _) => {
-            progress.moving(name, copying.copied_bytes, copying.total_bytes, Word::CopyingDisk.text(lang));
+            let (copied, total) = (copying.copied_bytes, Some(copying.total_bytes));
+            progress.arriving(lang, name, copied, total, Word::CopyingDisk.text(lang));
         }
         (None, Some(lost)) => progress.doing(name, &words::because(waits, cause(lost, lang))),
         (None, None) => progress.doing(name, waits),

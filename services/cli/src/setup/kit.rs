@@ -39,6 +39,8 @@ const COPIES_OF_NODE: [&str; 4] = [
     "etc/pki/qemu/server-cert.pem",
     "etc/pki/qemu/client-cert.pem",
 ];
+/// Where libvirt and QEMU on a node look for certificates that count no more.
+const LISTS_OF_NODE: [&str; 2] = ["etc/pki/CA/cacrl.pem", "etc/pki/qemu/ca-crl.pem"];
 const SEED_OF_LAUNCHER: (&str, &str) = ("nats", "etc/watari/nkeys/nats.nk");
 
 /// The files of a host, by their paths from its root on.
@@ -75,6 +77,12 @@ impl Kit {
     pub const fn copies(self) -> &'static [&'static str] {
         // Nodes alone have several programs that read it, and as many keys.
         if self.keys.len() > 1 { &COPIES_OF_NODE } else { &[] }
+    }
+
+    /// Where the list of certificates that count no more is beside [`super::REVOKED`].
+    #[must_use]
+    pub const fn lists(self) -> &'static [&'static str] {
+        if self.keys.len() > 1 { &LISTS_OF_NODE } else { &[] }
     }
 
     /// What is settings among them, which a person may have changed.

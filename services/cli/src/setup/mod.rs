@@ -31,6 +31,7 @@ use authority::{Authority, Issued, Renewal};
 use cluster::{Cluster, Host, Role};
 use files::{Counts, Overlay, Readers};
 use identity::Identity;
+use kit::Kit;
 
 use crate::{
     failure::Failure,
@@ -72,6 +73,8 @@ pub const SEED_OF_NODE: &str = "etc/watari/nkeys/node-agent.nk";
 pub const AUTHORITY: &str = "etc/watari/tls/ca.crt";
 /// What a front end or witness has, and a node has not: how its NATS server is started, and where the others are.
 pub const LAUNCHER: &str = "etc/watari/nats.toml";
+/// Where a host has the list of certificates that count no more, once there is one.
+pub const REVOKED: &str = "etc/watari/tls/revoked.pem";
 /// Where it has the configuration of its NATS server.
 pub const NATS: &str = "etc/nats/nats.conf";
 
@@ -149,6 +152,7 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
     let mut seeds = Overlay::at(out.join("nkeys"));
     let overlay = |host: &Host| Overlay::at(out.join("hosts").join(host.name.as_str()));
     let authority = Authority::open(&mut store, cluster, now)?;
+    let revoked = store.read(authority::REVOKED)?;
     let identities = identity::of_cluster(&mut seeds, cluster)?;
     let mut issued = Vec::new();
     for host in &cluster.hosts {
@@ -170,6 +174,11 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
         let identities_here = identity::hand_out(&mut seeds, &mut overlay, host)?;
         if let Some(issued) = issued {
             certificates(&mut overlay, &authority, issued)?;
+        }
+        if let (Some(list), Some(part)) = (&revoked, kit::part(host.role)) {
+            for path in Kit::of(part).lists().iter().chain([&REVOKED]) {
+                overlay.put(path, Readers::All, list)?;
+            }
         }
         configuration(&mut overlay, cluster, host, &authority, issued.as_ref(), &identities, &pins)?;
         made.push(Made { counts: overlay.counts, identities: identities_here });

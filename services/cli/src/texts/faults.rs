@@ -322,6 +322,10 @@ faults! {
     KeyTaken { name } "join.key-taken" FAILED
         en "this host has the same key as {name}, as a copy of its disk would have" "remove /etc/watari/nkeys and /etc/watari/tls on this host, and join again"
         ja "このホストの鍵は {name} と同じです。ディスクを複製した可能性があります" "このホストの /etc/watari/nkeys と /etc/watari/tls を削除してから、もう一度参加してください";
+    /// Its key was taken out of the cluster.
+    KeyRevoked { name } "join.key-revoked" FAILED
+        en "this host has the key of {name}, which was expelled: every host of the cluster refuses that" "remove /etc/watari/nkeys and /etc/watari/tls on this host, and join again"
+        ja "このホストの鍵は、クラスタから除かれた {name} のものです。クラスタのホストはこの鍵を受け付けません" "このホストの /etc/watari/nkeys と /etc/watari/tls を削除してから、もう一度参加してください";
     /// It comes from elsewhere than it says.
     HostAddress { address, seen } "join.address" FAILED
         en "the host says that its address is {address}, but it comes from {seen}" "give its own address with --address; between it and the front end no address may be translated"

@@ -100,8 +100,12 @@ pub fn will_expel(lang: Lang, name: &str) -> String {
 #[must_use]
 pub fn expelled(lang: Lang, name: &str) -> String {
     match lang {
-        Lang::En => format!("{name} is out of the cluster; all NATS servers know within seconds"),
-        Lang::Ja => format!("{name} をクラスタから除きました。数秒以内にすべての NATS サーバに伝わります"),
+        Lang::En => format!(
+            "{name} is out of the cluster; front ends know within seconds, and nodes, which refuse its certificate, within a quarter of an hour"
+        ),
+        Lang::Ja => format!(
+            "{name} をクラスタから除きました。数秒以内にフロントエンドに、15 分以内に各ノードに伝わり、その証明書も使えなくなります"
+        ),
     }
 }
 

@@ -291,6 +291,9 @@ fn an_evacuation_is_told_server_by_server_and_fails_if_one_did_not_move() {
     for field in ["vm", "from", "to", "total_ms", "downtime_ms", "memory_bytes", "disk_bytes"] {
         assert!(!report["moved"][0][field].is_null(), "{field}");
     }
+    for field in ["vm", "code", "cause", "remedy"] {
+        assert!(!report["failed"][0][field].is_null(), "{field}");
+    }
     for part in ["mail: m1 -> y1 in 2.3 s", "www: m1 -> y1", "web: error[migration.failed]: ", "help: "] {
         assert!(ran.err.contains(part), "{part} is missing: {ran:?}");
     }

@@ -208,23 +208,19 @@ fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
 }
 
 /// What no lab is broken for, and why; the checks themselves are tried beside their code.
-const NOT_IN_THE_LAB: [(&str, &str); 26] = [
+const NOT_IN_THE_LAB: [(&str, &str); 21] = [
     ("host.target-disabled", "needs a systemd: deploy/systemd-test"),
     ("host.target-off", "needs a systemd: deploy/systemd-test"),
     ("host.clock-free", "needs a systemd that sets clocks"),
-    ("host.certificate-expiring", "the same as one that has ended, a month earlier"),
     ("node.clock", "all hosts of a lab have the machine's clock"),
     ("path.slow", "the lab's links delay nothing"),
     ("site.link-slow", "tells of the last migrations, which other scenarios have made over links of any rate"),
     ("node.suspect", "it is lost, or has no hypervisor, a moment later"),
     ("node.emulated", "what the machine's processor can is not the lab's to say"),
     ("node.processor", "all hosts of a lab have the machine's processor"),
-    ("node.no-uefi", "all hosts of a lab see the machine's firmware files"),
     ("node.versions-differ", "all hosts of a lab run the same programs"),
     ("service.versions-differ", "all hosts of a lab run the same programs"),
     ("node.unexamined", "needs an agent from before there were examinations"),
-    ("node.not-guarded", "rules that are laid stay: seen at the start alone"),
-    ("node.no-firewall", "rules that are laid stay: seen at the start alone"),
     ("disk.filling", "the disk is the machine's"),
     ("disk.slow", "the disk is the machine's"),
     ("vm.several-down", "the same as one that is down, three times"),
@@ -233,7 +229,6 @@ const NOT_IN_THE_LAB: [(&str, &str); 26] = [
     ("outage.at-risk", "says what plans say, which have scenarios of their own"),
     ("outage.forgotten", "takes a day"),
     ("service.standby-lags", "follows from a network that is broken, as long as it is"),
-    ("quorum.few-copies", "follows from a server that is away, as long as it is"),
     ("quorum.lost", "nobody who could be asked answers then"),
 ];
 

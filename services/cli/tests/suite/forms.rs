@@ -59,3 +59,15 @@ fn of_none_a_shell_reads_nothing_and_a_program_an_empty_list() {
     assert_eq!(list("wide"), "There are no servers.\n");
     assert_eq!(serde_saphyr::from_str::<Value>(&list("yaml")).unwrap(), json!([]));
 }
+
+#[test]
+fn what_scripts_read_of_a_node_has_the_names_that_are_fixed() {
+    let cloud = Cloud::start();
+    let _stub = Stub::start(&cloud, "monitor.m-front", &["watari.v1.node.list"], |_, _| {
+        Reply(json!({"nodes": [sample("reply.NodeView.json")], "next": null}))
+    });
+    let nodes = cloud.run(&["node", "list", "-o", "json"]).json();
+    for field in ["name", "site", "state", "vcpus_total", "vcpus_used", "memory_mib_total", "memory_mib_used"] {
+        assert!(!nodes[0][field].is_null(), "{field}");
+    }
+}

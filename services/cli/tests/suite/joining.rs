@@ -460,12 +460,48 @@ fn the_other_hosts_of_nats_learn_of_who_has_joined() {
     let held = files.path("y-root/etc/nats/nats.conf");
     let public = identity::public_of(&seed).unwrap();
     assert!(!read(&held).contains(&public));
-    let _following = start("none", "y-root", "y-front", ["--front", &at]);
+    let follow = || start("none", "y-root", "y-front", ["--front", &at]);
+    let following = follow();
     let learnt = || read(&held).contains(&public);
     eventually(|| learnt().then_some(()).ok_or_else(|| "y-front does not learn of m2".to_owned()));
     assert_eq!(read(&held), files.read("y-front", "etc/nats/nats.conf"));
     let stranger = desk.hold().unwrap().nats("127.0.0.12".parse().unwrap()).unwrap_err();
     assert_eq!(stranger.code(), "cluster.not-a-server");
+    // And of who was expelled.
+    desk.hold().unwrap().expel(&asked.name, &here, &files.path("root")).unwrap();
+    drop(following);
+    let _following = follow();
+    let revoked = files.path("y-root/etc/watari/tls/revoked.pem");
+    eventually(|| revoked.exists().then_some(()).ok_or_else(|| "y-front does not learn that m2 is out".to_owned()));
+    assert_eq!(read(&revoked), files.read("m1", "etc/pki/CA/cacrl.pem"));
+}
+
+#[test]
+fn who_is_expelled_is_refused_by_every_host_and_joins_again_with_other_keys_alone() {
+    const LIST: &str = "etc/watari/tls/revoked.pem";
+    let files = Files::make(&format!("{CLUSTER}{THREE}"));
+    let (place, token) = desk(&files);
+    let (own, root): (IpAddr, _) = ("127.0.0.12".parse().unwrap(), files.path("root"));
+    let here = "m-front".parse().unwrap();
+    let come = |asked: &EnrolHost| {
+        let enrolled = place.hold().unwrap().enrol(asked, own, &here, &root, clock::now());
+        enrolled.map(drop).map_err(|fault| fault.code())
+    };
+    let (asked, _) = asking("m2", own, &token);
+    come(&asked).unwrap();
+    assert!(!root.join(LIST).exists(), "nobody was expelled yet");
+    place.hold().unwrap().expel(&asked.name, &here, &root).unwrap();
+    let list = read(&root.join(LIST));
+    for (host, path) in [("m1", "etc/pki/CA/cacrl.pem"), ("m1", "etc/pki/qemu/ca-crl.pem"), ("y-front", LIST)] {
+        assert_eq!(files.read(host, path), list, "{host}: {path}");
+    }
+    let of_m1 = place.hold().unwrap().settings_of("127.0.0.11".parse().unwrap()).unwrap();
+    assert!(of_m1.iter().any(|file| file.path == LIST && file.text == list), "it is not fetched");
+    // Whoever has its disk has its keys, whatever token it comes with.
+    let (_, token) = desk(&files);
+    assert_eq!(come(&EnrolHost { token: token.to_string(), ..asked }), Err("join.key-revoked"));
+    let (anew, _) = asking("m2", own, &token);
+    come(&anew).unwrap();
 }
 
 #[test]

@@ -70,7 +70,6 @@ use axum_server::{
     Handle,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use rustls::ServerConfig;
 use watari_chassis::Bounded;
 
 use crate::{ServiceError, app::App};
@@ -104,7 +103,7 @@ pub fn serve(
     name: &'static str,
     listener: Listener,
     routes: Router,
-    tls: Arc<ServerConfig>,
+    tls: RustlsConfig,
     read_ahead: usize,
 ) {
     let handle = Handle::new();
@@ -118,7 +117,7 @@ pub fn serve(
             stopping.graceful_shutdown(Some(drain));
         });
         let bounded = Bounded::new(connections).reading_ahead(read_ahead);
-        let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).acceptor(bounded);
+        let acceptor = RustlsAcceptor::new(tls).acceptor(bounded);
         let served = match axum_server::from_tcp(listener.listener) {
             Ok(server) => {
                 let mut server = server.acceptor(acceptor);

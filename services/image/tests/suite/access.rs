@@ -5,7 +5,9 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use watari_image::settings::TlsFiles;
 use watari_model::image::State;
+use watari_testkit::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_holders_of_our_certificates_read_images() {
@@ -30,6 +32,27 @@ async fn only_holders_of_our_certificates_read_images() {
         assert!(!answer.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&answer));
     }
     front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_expelled_reads_no_images_and_the_others_do() {
+    let place = Place::new();
+    let (stolen, own) = (place.authority.issue("stolen"), place.authority.issue("own"));
+    let front = place.alone().await;
+    let file = qcow2(1, 1);
+    front.imported(&place, "mini", &file).await;
+    let url = format!("https://{}/v1/blobs/{}", front.running.blobs, sha256(&file));
+    assert!(reads(&place, &stolen, &url).await && reads(&place, &own, &url).await);
+    place.authority.revoke(&stolen);
+    // While the service runs.
+    eventually("the stolen certificate is refused", SOON, || async { !reads(&place, &stolen, &url).await }).await;
+    assert!(reads(&place, &own, &url).await);
+    front.stop().await;
+}
+
+/// By a client of its own each time: one would go on with the connection that it has.
+async fn reads(place: &Place, certificate: &TlsFiles, url: &str) -> bool {
+    place.authority.client(Some(certificate)).get(url).send().await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch::Receiver},
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch::Receiver},
     time::{Instant, sleep},
 };
 use watari_chassis::{Leadership, Mirror, Snapshot, Wake, clock, looper};
@@ -216,14 +216,14 @@ fn told(ran: &Ran, program: &str, says: Reading) -> Said {
 }
 
 /// Fences lost nodes while this process leads, if any power controller is configured.
-pub(crate) async fn fence(desk: Arc<Desk>) {
+pub(crate) async fn fence(desk: Arc<Desk>, outages: Arc<OnceCell<Mirror<Outage>>>) {
     let watch = Arc::clone(&desk.watch);
     if watch.settings.fencing.is_empty() {
         return;
     }
     let (ctx, leadership) = (watch.ctx.clone(), desk.leadership.clone());
     // Who is dark on purpose is known by the outages, without which nobody is fenced.
-    let Ok(outages) = Mirror::<Outage>::of_another(&ctx).await else { return };
+    let Ok(outages) = outages.get_or_try_init(|| Mirror::of_another(&ctx)).await.cloned() else { return };
     let tick = Duration::from_millis(watch.settings.nodes.look_ms);
     looper::run_as_primary(&ctx, "fencing", leadership, Wake::new(), tick, |_| {
         let (desk, outages) = (Arc::clone(&desk), outages.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use watari_chassis::{Context, Past, PastWrite, ReadError};
+use watari_chassis::{Context, Past, PastWrite, Reach, ReadError};
 use watari_contracts::permissions::BUCKETS;
 use watari_model::Timestamp;
 
@@ -49,10 +49,13 @@ async fn bucket_from(
     settings: &settings::History,
     oldest: Timestamp,
 ) -> Result<u64, CatchUpError> {
-    let made = past.reach().await?.made;
+    let Reach { made, last, .. } = past.found();
     // A bucket that was made anew is read from its beginning.
     let reached = store.reached(bucket).await?.filter(|reached| reached.made == made);
     let mut next = reached.map_or(1, |reached| reached.revision + 1);
+    if last < next {
+        return Ok(0);
+    }
     let mut added = 0;
     loop {
         let writes = past.read(next, BATCH).await?;

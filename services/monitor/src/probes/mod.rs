@@ -18,6 +18,7 @@ mod told;
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
 use watari_chassis::{BusError, Context, Mirror};
 use watari_contracts::probe::{AskSeen, SEEN, Seen, Watched};
 use watari_model::{node::Node, outage::Outage};
@@ -39,6 +40,7 @@ pub(crate) async fn watch(
     history: &Arc<History>,
     settings: Probes,
     nodes: Mirror<Node>,
+    outages: Arc<OnceCell<Mirror<Outage>>>,
     told: Told,
 ) -> Result<(), BusError> {
     let (asked, past) = (ctx.clone(), Arc::clone(history));
@@ -49,7 +51,7 @@ pub(crate) async fn watch(
     ctx.answer_all(SEEN, answer).await?;
     let (cx, history) = (ctx.clone(), Arc::clone(history));
     ctx.spawn("probes", async move {
-        let Ok(outages) = Mirror::<Outage>::of_another(&cx).await else { return };
+        let Ok(outages) = outages.get_or_try_init(|| Mirror::of_another(&cx)).await.cloned() else { return };
         Rounds::new(&cx, &history, settings, nodes, outages, told).run().await;
     });
     Ok(())

@@ -117,10 +117,13 @@ impl Rounds {
         let shutdown = self.ctx.shutdown.clone();
         let mut pace = interval(Duration::from_millis(self.settings.every_ms));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changes = self.outages.changes();
         loop {
+            let is_watching = self.is_watching();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                _ = pace.tick() => {
+                changed = changes.changed(), if !is_watching => if changed.is_err() { break },
+                _ = pace.tick(), if is_watching => {
                     if self.round().await.is_err() {
                         break;
                     }
@@ -134,6 +137,11 @@ impl Rounds {
         }
         self.asking.abort_all();
         self.keep().await;
+    }
+
+    /// Whether there is anybody to be asked, or anything to be written down: there is nothing before an outage begins.
+    fn is_watching(&self) -> bool {
+        !self.books.is_empty() || self.outages.snapshot().values().any(|entry| entry.value.state.is_open())
     }
 
     async fn round(&mut self) -> Result<(), Stopped> {

@@ -1,7 +1,7 @@
 //! What would travel of a server, with a real QEMU. How fast it writes is seen in the lab (the scenario of the busy server):
 //! libvirt's embedded driver, which these tests share, gives no statistics of a domain that measures.
 
-use std::{os::unix::fs::MetadataExt, sync::Arc};
+use std::{os::unix::fs::MetadataExt, sync::Arc, time::Duration};
 
 use watari_chassis::CancellationToken;
 use watari_contracts::agent::DiskUse;
@@ -24,7 +24,9 @@ async fn what_a_servers_disk_holds_is_measured_while_it_runs() {
     let (looking, ending) = (Arc::clone(&node), shutdown.clone());
     let looks = tokio::spawn(async move { weights::run(&looking, &ending).await });
     let heavy: VmName = "heavy".parse().unwrap();
-    let weight = eventually_some("its figures", BOUND, || async { node.weights.told().get(&heavy).copied() }).await;
+    let weight =
+        eventually_some("its figures", BOUND, || async { node.weights.told(Duration::ZERO).get(&heavy).copied() })
+            .await;
     // Nothing on its disk could boot and write there.
     assert_eq!(weight.disk_bytes, std::fs::metadata(scene.disk(&agent, "heavy")).unwrap().blocks() * 512);
     shutdown.cancel();

@@ -67,11 +67,20 @@ impl Sight {
         self.servers_at(site).any(|known| known.name.as_deref() == Some(server))
     }
 
+    fn is_led_from(&self, service: Service, site: &SiteName) -> bool {
+        self.standings.iter().any(|s| s.service == service && s.leads && s.site.as_ref() == Some(site))
+    }
+
     /// The services that do not lead from `site`.
     fn not_led_from(&self, site: &SiteName) -> Vec<&'static str> {
-        let leads = |s: &Standing, service| s.service == service && s.leads && s.site.as_ref() == Some(site);
-        let led = |service: &Service| self.standings.iter().any(|s| leads(s, *service));
-        Service::OF_FRONT.iter().filter(|service| !led(service)).map(|service| service.name()).collect()
+        let not_led = Service::OF_FRONT.into_iter().filter(|service| !self.is_led_from(*service, site));
+        not_led.map(Service::name).collect()
+    }
+
+    /// Whether services are just being handed over to `site`: some could lead from there and do not yet.
+    pub(crate) fn is_handed_over_to(&self, site: &SiteName) -> bool {
+        let missing = missing_at(&self.standings, site, &Service::OF_FRONT);
+        Service::OF_FRONT.into_iter().any(|service| !missing.contains(&service) && !self.is_led_from(service, site))
     }
 
     /// What still keeps NATS from writing on without the servers of `site`; none if nothing does.

@@ -1,9 +1,9 @@
 //! What is done about NATS itself: who leads its streams, how many copies there are, and who votes.
 //!
 //! ```text
-//!  leaving a site:  streams led from a server that stays ─▶ (no majority stays: votes of the silent taken away,
-//!                   and one copy of each stream) ─▶ servers led from there ─▶ (no majority stays: votes taken
-//!                   away one by one) ─▶ the site's servers stop
+//!  leaving a site:  services led from another ─▶ streams led from a server that stays ─▶ (no majority stays: votes
+//!                   of the silent taken away, and one copy of each stream) ─▶ servers led from there ─▶ (no
+//!                   majority stays: votes taken away one by one) ─▶ the site's servers stop
 //!  coming home:     servers start, those without a vote anew ─▶ all copies again
 //! ```
 //!
@@ -41,6 +41,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) dark: BTreeSet<SiteName>,
     /// How many copies there are to be when nothing is the matter.
     pub(crate) copies: usize,
+    /// Whether services are just being handed over: what they write meanwhile would wait for a stream's next leader.
+    pub(crate) handing_over: bool,
 }
 
 /// What is to be done.
@@ -75,12 +77,12 @@ impl Scene<'_> {
         if !self.quorum.others.is_empty() {
             return self.served();
         }
-        let mut acts = self.led(leader);
+        let mut acts = if self.handing_over { Vec::new() } else { self.led(leader) };
         if self.leaving.is_empty() {
             acts.extend(self.served());
             acts.extend(self.forgotten());
             acts.extend(self.raised());
-        } else if acts.is_empty() {
+        } else if acts.is_empty() && !self.handing_over {
             acts.extend(self.left(leader));
         }
         acts

@@ -122,6 +122,13 @@ impl Memory {
         news
     }
 
+    /// Whether all of these nodes were heard within the last so many milliseconds.
+    pub(crate) fn hears<'n>(&self, mut nodes: impl Iterator<Item = &'n NodeName>, within_ms: u64) -> bool {
+        let now = clock::boot_millis();
+        let inner = self.lock();
+        nodes.all(|name| inner.nodes.get(name).is_some_and(|node| now.saturating_sub(node.at) <= within_ms))
+    }
+
     /// Notes how often nodes have been heard, before something is asked of them.
     pub(crate) fn asking(&self, nodes: &[&NodeName]) -> Asked {
         let inner = self.lock();
@@ -305,4 +312,39 @@ fn note_passage(passages: &mut HashMap<(NodeName, MigrationId), Passage>, node: 
         ..passage.clone()
     };
     passages.insert(key, merged);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(node: &NodeName) -> NodeFacts {
+        NodeFacts {
+            node: node.clone(),
+            site: "myodaiji".parse().unwrap(),
+            instance: "one".to_owned(),
+            seq: 1,
+            epoch: 1,
+            hypervisor_answers: true,
+            at: clock::now(),
+            vms: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            guard: None,
+        }
+    }
+
+    #[test]
+    fn nodes_are_heard_while_the_last_word_of_each_is_no_older_than_that() {
+        let memory = Memory::default();
+        let nodes: [NodeName; 2] = ["m1", "m2"].map(|name| name.parse().unwrap());
+        assert!(memory.hears(nodes[..0].iter(), 10_000), "nobody is missed where there is nobody");
+        assert!(memory.hear(facts(&nodes[0])));
+        assert!(memory.hears(nodes[..1].iter(), 10_000));
+        assert!(!memory.hears(nodes.iter(), 10_000), "nothing was heard of the other");
+        assert!(memory.hear(facts(&nodes[1])));
+        assert!(memory.hears(nodes.iter(), 10_000));
+        let before = clock::boot_millis().saturating_sub(10_001);
+        memory.lock().nodes.values_mut().for_each(|node| node.at = before.min(node.at));
+        assert!(!memory.hears(nodes.iter(), 10_000));
+    }
 }

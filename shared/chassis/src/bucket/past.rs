@@ -9,6 +9,7 @@ use async_nats::{
         Message,
         consumer::{DeliverPolicy, push},
         kv::Store,
+        stream::Info,
     },
 };
 use bytes::Bytes;
@@ -52,6 +53,12 @@ pub struct Reach {
     pub any: bool,
 }
 
+impl Reach {
+    fn of(info: &Info) -> Self {
+        Self { made: Timestamp(info.created), last: info.state.last_sequence, any: info.state.messages > 0 }
+    }
+}
+
 /// A bucket's past writes.
 pub struct Past {
     pub(super) bucket: &'static str,
@@ -69,15 +76,20 @@ impl Past {
     }
 
     pub(super) async fn on(bus: &Bus, bucket: &'static str) -> Result<Option<Self>, ReadError> {
+        let fault = match bus.jetstream().get_key_value(bucket).await {
+            Ok(store) => return Ok(Some(Self { bucket, store, client: bus.client().clone() })),
+            Err(fault) => fault,
+        };
         match bus.jetstream().get_stream(format!("KV_{bucket}")).await {
-            Ok(_) => {}
-            Err(error) if is_absent(&error.kind()) => return Ok(None),
-            Err(error) => return Err(ReadError::Bus { bucket, detail: chain(&error) }),
+            Err(error) if is_absent(&error.kind()) => Ok(None),
+            Ok(_) | Err(_) => Err(ReadError::Bus { bucket, detail: chain(&fault) }),
         }
-        let store = bus.jetstream().get_key_value(bucket).await;
-        store
-            .map(|store| Some(Self { bucket, store, client: bus.client().clone() }))
-            .map_err(|error| ReadError::Bus { bucket, detail: chain(&error) })
+    }
+
+    /// How far it was when it was found, by the word of the stream's leader.
+    #[must_use]
+    pub fn found(&self) -> Reach {
+        Reach::of(self.store.stream.cached_info())
     }
 
     /// How far it is, by the word of the stream's leader.
@@ -86,8 +98,7 @@ impl Past {
     /// [`ReadError::Bus`].
     pub async fn reach(&self) -> Result<Reach, ReadError> {
         let info = self.store.stream.get_info().await.map_err(|error| self.fault(chain(&error)))?;
-        let (last, any) = (info.state.last_sequence, info.state.messages > 0);
-        Ok(Reach { made: Timestamp(info.created), last, any })
+        Ok(Reach::of(&info))
     }
 
     /// The writes from revision `from` on, oldest first, at most `most`. Fewer than `most` are all

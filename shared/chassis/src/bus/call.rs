@@ -13,6 +13,12 @@ use watari_model::{NodeName, Refusal};
 use super::Bus;
 use crate::telemetry::trace;
 
+/// Before a request is asked again that nobody heard. A planned change of leaders is over within a few hundred
+/// milliseconds, and a question that nobody hears costs next to nothing.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// The longest of these pauses.
+const MOST_PAUSE: Duration = Duration::from_millis(200);
+
 /// Why a call brought no reply of the wanted kind.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -54,6 +60,15 @@ impl CallError {
         match self {
             Self::Refused(body) => body.retryable,
             Self::NoAnswer { .. } | Self::Bus { .. } => true,
+        }
+    }
+
+    /// Whether nobody has heard it, or only one that leads no more and therefore did nothing.
+    fn tells_that_nothing_was_done(&self) -> bool {
+        match self {
+            Self::Refused(body) => matches!(body.refusal, Refusal::NotPrimary { .. }),
+            Self::NoAnswer { listening, .. } => *listening == Listening::Nobody,
+            Self::Bus { .. } => false,
         }
     }
 }
@@ -98,22 +113,22 @@ impl Bus {
         self.exchange(R::SUBJECT.to_owned(), R::OWNER.name().to_owned(), request, bound).await
     }
 
-    /// Asks again while nobody listens, as during a change of leaders, until `bound` is over. What
-    /// somebody may have heard is not repeated.
+    /// Asks again while nobody listens or who does leads no more, as during a change of leaders, until `bound` is over.
+    /// What somebody may have done is not repeated.
     ///
     /// # Errors
     /// [`CallError`] of the last try.
     pub async fn request_patiently<R: Request>(&self, request: &R, bound: Duration) -> Result<R::Reply, CallError> {
         let until = tokio::time::Instant::now() + bound;
-        let mut pause = Duration::from_millis(50);
+        let mut pause = FIRST_PAUSE;
         loop {
             let answer = self.request(request).await;
-            let nobody = matches!(answer, Err(CallError::NoAnswer { listening: Listening::Nobody, .. }));
-            if !nobody || tokio::time::Instant::now() + pause >= until {
+            let undone = answer.as_ref().is_err_and(CallError::tells_that_nothing_was_done);
+            if !undone || tokio::time::Instant::now() + pause >= until {
                 return answer;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            pause = (pause * 2).min(MOST_PAUSE);
         }
     }
 

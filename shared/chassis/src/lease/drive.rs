@@ -8,12 +8,12 @@ use watari_contracts::Service;
 
 use super::{
     Leadership, LeaseDocument,
-    core::{Core, Outcome, Record, Step},
+    core::{Core, Millis, Outcome, Record, Step},
     wishes::Wishes,
 };
 use crate::{Bucket, Context, Revision, bucket::PutFault, clock::boot_millis};
 
-/// How long requests in hand may take while somebody waits to lead.
+/// How long requests in hand that may change something may take while somebody waits to lead.
 const FINISHING: Duration = Duration::from_millis(300);
 
 /// Competes until the process closes, then gives up the lease.
@@ -25,7 +25,7 @@ pub(super) async fn drive(
     told: watch::Sender<Leadership>,
     wishes: Wishes,
 ) {
-    let mut driver = Driver { ctx: ctx.clone(), service, bucket, core, told, wishes };
+    let mut driver = Driver { ctx: ctx.clone(), service, bucket, core, told, wishes, looked_at: None };
     let pulse = ctx.pulse("lease");
     loop {
         pulse.begins();
@@ -50,6 +50,8 @@ struct Driver {
     core: Core,
     told: watch::Sender<Leadership>,
     wishes: Wishes,
+    /// When the lease was last read: from there a standby takes it.
+    looked_at: Option<Millis>,
 }
 
 impl Driver {
@@ -66,10 +68,13 @@ impl Driver {
                     Some(renewal) = self.wishes.renewed() => self.core.on_heard(renewal, boot_millis()),
                 }
             }
-            Step::Read => match timeout(patience, self.read()).await {
-                Ok(Some(record)) => self.core.on_read(record, sent, boot_millis()),
-                Ok(None) | Err(_) => self.core.on_read_failed(boot_millis()),
-            },
+            Step::Read => {
+                self.looked_at = Some(sent);
+                match timeout(patience, self.read()).await {
+                    Ok(Some(record)) => self.core.on_read(record, sent, boot_millis()),
+                    Ok(None) | Err(_) => self.core.on_read_failed(boot_millis()),
+                }
+            }
             Step::Write { expected, epoch } => {
                 let holder = Some(self.ctx.instance.to_string());
                 let outcome = match timeout(patience, self.write(expected, holder, epoch, None)).await {
@@ -126,6 +131,7 @@ impl Driver {
 
     /// Makes the core's opinion known, if it has changed.
     fn tell(&self) {
+        let taking_ms = self.looked_at.map_or(0, |at| boot_millis().saturating_sub(at));
         self.ctx.set_leads_until(self.core.deadline().unwrap_or(0));
         let now = self.core.leadership();
         let epoch = now.epoch();
@@ -134,7 +140,9 @@ impl Driver {
                 return false;
             }
             match (&*told, &now) {
-                (_, Leadership::Primary { epoch }) => tracing::info!(service = self.service.name(), epoch, "leading"),
+                (_, Leadership::Primary { epoch }) => {
+                    tracing::info!(service = self.service.name(), epoch, taking_ms, "leading");
+                }
                 (Leadership::Primary { .. }, _) => tracing::warn!(service = self.service.name(), "no longer leading"),
                 (_, Leadership::Standby { leader }) => {
                     tracing::info!(service = self.service.name(), leader, "standing by")
@@ -164,6 +172,7 @@ impl Driver {
         let left = Duration::from_millis(deadline.saturating_sub(begun));
         let mut in_hand = self.ctx.in_hand().subscribe();
         let finished = timeout(left.min(FINISHING), in_hand.wait_for(|requests| *requests == 0)).await.is_ok();
+        let finishing_ms = boot_millis().saturating_sub(begun);
         let left = Duration::from_millis(deadline.saturating_sub(boot_millis()).max(1));
         let given = timeout(left, self.write(revision, None, Some(epoch), Some(candidate.instance.clone()))).await;
         // Whatever became of the write: who has said that it does not lead does not lead.
@@ -174,6 +183,7 @@ impl Driver {
             successor = candidate.instance,
             site = %candidate.site,
             finished,
+            finishing_ms,
             given = matches!(given, Ok(Outcome::Acknowledged(_))),
             took_ms = boot_millis().saturating_sub(begun),
             "gave way"

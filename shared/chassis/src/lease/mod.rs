@@ -20,10 +20,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use watari_contracts::Service;
-use watari_model::{Document, SiteName};
+use watari_model::{Document, SiteName, frontend::Primacy};
 
 use crate::{
-    Bucket, Context,
+    Bucket, Context, Mirror,
     bucket::{Shape, Stopped},
     clock,
 };
@@ -98,13 +98,26 @@ impl Lease {
         service: Service,
         ttl: Duration,
     ) -> Result<watch::Receiver<Leadership>, Stopped> {
+        Self::campaign_following(ctx, service, ttl, None).await
+    }
+
+    /// The same for a process that may follow the wish for a site already: one watch of it is enough.
+    ///
+    /// # Errors
+    /// [`Stopped`] only.
+    pub async fn campaign_following(
+        ctx: &Context,
+        service: Service,
+        ttl: Duration,
+        wish: Option<Mirror<Primacy>>,
+    ) -> Result<watch::Receiver<Leadership>, Stopped> {
         // Revisions are epochs: they must grow even if the bucket is lost and made anew.
         let shape = Shape { history: 1, revisions_from_time: true };
         let bucket = Bucket::<LeaseDocument>::open_as(ctx, shape).await?;
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let core = core::Core::new(ctx.instance.to_string(), ttl_ms, clock::boot_millis());
         let (told, leadership) = watch::channel(Leadership::Standby { leader: None });
-        let wishes = wishes::Wishes::follow(ctx, service, leadership.clone());
+        let wishes = wishes::Wishes::follow(ctx, service, leadership.clone(), wish);
         standing::answer(ctx, service, leadership.clone(), wishes.wish.clone());
         ctx.spawn_closer("lease", drive::drive(ctx.clone(), service, bucket, core, told, wishes));
         Ok(leadership)

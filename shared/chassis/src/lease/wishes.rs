@@ -15,7 +15,7 @@ use super::{
     Leadership, LeaseDocument,
     core::{Millis, Record},
 };
-use crate::{Bucket, BusError, Context, Message, Mirror, bucket::Stopped, clock::boot_millis};
+use crate::{BusError, Context, Message, Mirror, bucket::Stopped, clock::boot_millis};
 
 /// How often a standby that is wished for announces itself.
 const OFFER: Duration = Duration::from_millis(200);
@@ -34,7 +34,12 @@ pub(super) struct Wishes {
 
 impl Wishes {
     /// Begins to listen, until the process shuts down.
-    pub(super) fn follow(ctx: &Context, service: Service, leadership: watch::Receiver<Leadership>) -> Self {
+    pub(super) fn follow(
+        ctx: &Context,
+        service: Service,
+        leadership: watch::Receiver<Leadership>,
+        followed: Option<Mirror<Primacy>>,
+    ) -> Self {
         let (wished, wish) = watch::channel(None);
         let (offered, candidate) = watch::channel(None);
         let (renewed, renewal) = watch::channel(None);
@@ -43,7 +48,7 @@ impl Wishes {
             let (ctx, nudge) = (ctx.clone(), Arc::clone(&nudge));
             async move {
                 // To be told to stop while waiting is no fault.
-                let _ = follow_wish(&ctx, &wished, &nudge).await;
+                let _ = follow_wish(&ctx, followed, &wished, &nudge).await;
             }
         });
         ctx.spawn("candidates", {
@@ -77,8 +82,16 @@ impl Wishes {
     }
 }
 
-async fn follow_wish(ctx: &Context, wished: &watch::Sender<Option<Primacy>>, nudge: &Notify) -> Result<(), Stopped> {
-    let mirror = Mirror::start(Bucket::<Primacy>::of_another(ctx).await?, ctx).await?;
+async fn follow_wish(
+    ctx: &Context,
+    followed: Option<Mirror<Primacy>>,
+    wished: &watch::Sender<Option<Primacy>>,
+    nudge: &Notify,
+) -> Result<(), Stopped> {
+    let mirror = match followed {
+        Some(mirror) => mirror,
+        None => Mirror::of_another(ctx).await?,
+    };
     let mut changes = mirror.changes();
     loop {
         changes.mark_unchanged();

@@ -3,6 +3,9 @@
 //! A list is read from whichever replica the consumer got, which may lag. So the stream's leader
 //! is asked first how far the bucket is, and a list that does not reach that far is not believed
 //! to be complete. What it has is taken all the same, since the highest revision wins.
+//!
+//! Whoever asks whether everything is here ([`super::Mirror::catch_up`]) is told without a list where the watch has
+//! brought all that the leader has: a watch follows the stream's order, so that whatever it has reached is whole.
 
 use std::{
     collections::BTreeSet,
@@ -10,32 +13,39 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::kv::Watch;
+use async_nats::jetstream::{kv::Watch, stream::Info};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use watari_model::Document;
 
-use super::{Effect, Shared};
+use super::{Effect, Shared, Table};
 use crate::{Bucket, Revision, bucket::Raw, run::chain};
 
 /// The longest that the mirror may be wrong after an unnoticed loss: so often the stream's leader is
 /// asked whether it has anything that has not been read.
 const CHECK: Duration = Duration::from_secs(30);
-/// It is listed anew even if not, after so long. A list takes a consumer, which all NATS servers
-/// agree upon and write down; the question takes one message and its answer.
-const RELIST: Duration = Duration::from_secs(300);
+/// It is listed anew even if not, after so long, against what nobody has thought of. A list takes a consumer, which all
+/// NATS servers agree upon and write down, and forget in the same way; the question takes one message and its answer.
+const RELIST: Duration = Duration::from_secs(1_800);
 /// However often the state is in doubt, it is not listed more often than this.
 const BREATH: Duration = Duration::from_millis(250);
 /// A list that brings nothing for this long is given up.
 const STALLED: Duration = Duration::from_secs(10);
+/// How long the stream's leader has to answer before it is asked again, and twice as long each further time: while
+/// another is made leader nobody answers, and asking twice changes nothing.
+const ANSWER: Duration = Duration::from_millis(300);
+/// How often it is asked.
+const ASKED: u32 = 4;
+/// How long what the leader has may take to come by the watch before everything is listed anew.
+const ARRIVING: Duration = Duration::from_millis(200);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MOST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Follows until the process shuts down.
 pub(super) async fn follow<T: Document>(bucket: Bucket<T>, shared: Arc<Shared<T>>) {
     let shutdown = bucket.ctx().shutdown.clone();
-    let mut follower = Follower { bucket, shared, made: None };
+    let mut follower = Follower { bucket, shared, made: None, reached: 0 };
     let mut pause = FIRST_PAUSE;
     let mut told = String::new();
     loop {
@@ -79,35 +89,44 @@ struct Follower<T> {
     shared: Arc<Shared<T>>,
     /// When the stream was made: tells a bucket from another of the same name.
     made: Option<OffsetDateTime>,
+    /// Up to which revision the last list and the watch after it have brought everything. What this process itself
+    /// wrote does not count: it says nothing of what others wrote before.
+    reached: Revision,
 }
 
 impl<T: Document> Follower<T> {
     /// Somebody waits for a list: it is tried again sooner, but not at once.
     async fn asked(&self) {
         tokio::time::sleep(BREATH).await;
-        self.shared.relist.notified().await;
+        tokio::select! {
+            () = self.shared.relist.notified() => {}
+            () = self.shared.asked.notified() => {}
+        }
     }
 
     /// One list and the watch after it, until it is time or reason to list again.
     async fn pass(&mut self) -> Result<(), String> {
-        let number = self.shared.lists_begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.shared.looks_begun.fetch_add(1, Ordering::SeqCst) + 1;
         let mut doubt = self.bucket.ctx().bus.doubt();
         doubt.mark_unchanged();
-        let info = self.bucket.info().await.map_err(|e| chain(&e))?;
+        let info = self.info().await?;
         self.recognise(info.created);
+        self.reached = 0;
         let mut watch = self.bucket.store().watch_with_history(">").await.map_err(|e| chain(&e))?;
         let listed = if info.state.messages == 0 { BTreeSet::new() } else { self.list(&mut watch).await? };
         let reached = info.state.last_sequence;
         if info.state.messages > 0
-            && self.shared.look(|t| t.newest()) < reached
+            && self.reached < reached
             && self.bucket.holds(reached).await.map_err(|e| chain(&e))?
         {
             return Err(format!("the list ends before revision {reached}, which the leader has"));
         }
         self.look_for_missing(&listed, reached).await?;
+        // Also where the last message is no longer there: nobody waits for that one.
+        self.reached = self.reached.max(reached);
         self.counted("done");
         self.bucket.ctx().followed().reached(T::BUCKET, reached);
-        self.shared.listed.send_replace(number);
+        self.shared.whole.send_replace(number);
 
         let last = Instant::now() + RELIST;
         let due = tokio::time::sleep_until(Instant::now() + CHECK);
@@ -122,22 +141,63 @@ impl<T: Document> Follower<T> {
                     due.as_mut().reset(Instant::now() + CHECK);
                 }
                 () = self.shared.relist.notified() => return Ok(()),
+                () = self.shared.asked.notified() => {
+                    let number = self.shared.looks_begun.fetch_add(1, Ordering::SeqCst) + 1;
+                    if !self.has_all(&mut watch).await? {
+                        return Ok(());
+                    }
+                    self.shared.whole.send_replace(number);
+                }
                 _ = doubt.changed() => return Ok(()),
             }
         }
     }
 
+    /// What the stream's leader says of it.
+    async fn info(&self) -> Result<Info, String> {
+        let mut patience = ANSWER;
+        for _ in 0..ASKED {
+            if let Ok(answer) = timeout(patience, self.bucket.info()).await {
+                return answer.map_err(|e| chain(&e));
+            }
+            patience *= 2;
+        }
+        Err("the stream's leader does not answer".to_owned())
+    }
+
+    /// Whether the watch has brought all that the leader has, or does so in a moment.
+    async fn has_all(&mut self, watch: &mut Watch) -> Result<bool, String> {
+        let info = self.info().await?;
+        if self.made != Some(info.created) {
+            return Ok(false);
+        }
+        let (until, wanted) = (Instant::now() + ARRIVING, info.state.last_sequence);
+        while self.reached < wanted {
+            match timeout_at(until, watch.next()).await {
+                Ok(next) => {
+                    self.take(next)?;
+                }
+                Err(_) => {
+                    let reached = self.reached;
+                    tracing::info!(bucket = T::BUCKET, reached, wanted, "the watch lags, so that all is listed anew");
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(self.shared.look(Table::keys) >= info.state.subjects_count)
+    }
+
     /// Whether the leader's bucket is the one that is known and has nothing but what was read: the same
     /// newest revision, and as many keys, deleted ones included.
     async fn is_whole(&self) -> Result<bool, String> {
-        let info = self.bucket.info().await.map_err(|e| chain(&e))?;
+        let info = self.info().await?;
         let (newest, keys) = self.shared.look(|table| (table.newest(), table.keys()));
         let state = &info.state;
         Ok(self.made == Some(info.created) && state.last_sequence == newest && state.subjects_count == keys)
     }
 
     /// Reads until what was there when the watch began has come.
-    async fn list(&self, watch: &mut Watch) -> Result<BTreeSet<String>, String> {
+    async fn list(&mut self, watch: &mut Watch) -> Result<BTreeSet<String>, String> {
         let mut listed = BTreeSet::new();
         loop {
             let next = timeout(STALLED, watch.next()).await.map_err(|_| "the list does not come".to_owned())?;
@@ -150,13 +210,14 @@ impl<T: Document> Follower<T> {
     }
 
     fn take(
-        &self,
+        &mut self,
         next: Option<Result<async_nats::jetstream::kv::Entry, async_nats::jetstream::kv::WatcherError>>,
     ) -> Result<(String, bool), String> {
         let entry = next.ok_or("the watch ended")?.map_err(|e| chain(&e))?;
         let complete = entry.seen_current;
         let raw = Raw::from_watch(T::BUCKET, entry);
         self.read(&raw);
+        self.reached = self.reached.max(raw.revision);
         Ok((raw.key, complete))
     }
 

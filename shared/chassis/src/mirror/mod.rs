@@ -1,6 +1,6 @@
 //! A bucket's documents in memory, followed by a watch. Twice a minute the stream's leader is asked
 //! whether anything was missed, since a watch alone may miss something without anybody's noticing; then,
-//! and every five minutes, everything is listed anew.
+//! and every half hour, everything is listed anew.
 //!
 //! What a mirror never does is take absence for deletion. JetStream can lose a stream after
 //! corruption; a document that is gone without a deletion marker stays in the snapshot, and is an
@@ -46,10 +46,12 @@ struct Shared<T> {
     changes: watch::Sender<u64>,
     wakes: Mutex<Vec<Wake>>,
     relist: Notify,
-    /// Lists are numbered as they begin.
-    lists_begun: AtomicU64,
-    /// The number of the last complete one.
-    listed: watch::Sender<u64>,
+    /// Somebody waits to be told that everything is here.
+    asked: Notify,
+    /// Looks at the whole of the bucket, lists among them, are numbered as they begin.
+    looks_begun: AtomicU64,
+    /// The number of the last one after which everything was here.
+    whole: watch::Sender<u64>,
 }
 
 impl<T: Document> Shared<T> {
@@ -59,8 +61,9 @@ impl<T: Document> Shared<T> {
             changes: watch::Sender::new(0),
             wakes: Mutex::default(),
             relist: Notify::new(),
-            lists_begun: AtomicU64::new(0),
-            listed: watch::Sender::new(0),
+            asked: Notify::new(),
+            looks_begun: AtomicU64::new(0),
+            whole: watch::Sender::new(0),
         }
     }
 
@@ -96,9 +99,9 @@ impl<T: Document> Mirror<T> {
             });
         }));
         ctx.spawn("mirror", follow::follow(bucket.clone(), Arc::clone(&shared)));
-        let mut listed = shared.listed.subscribe();
+        let mut whole = shared.whole.subscribe();
         let waited = tokio::select! {
-            listed = listed.wait_for(|number| *number > 0) => listed.is_ok(),
+            whole = whole.wait_for(|number| *number > 0) => whole.is_ok(),
             () = ctx.shutdown.cancelled() => false,
         };
         if waited { Ok(Self { bucket, shared }) } else { Err(Stopped) }
@@ -155,15 +158,16 @@ impl<T: Document> Mirror<T> {
         self.shared.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(wake.clone());
     }
 
-    /// Waits for a complete list that begins from now on. A copy may be old without knowing it, as when a
-    /// link was cut, and what this process itself wrote hides that: whoever begins to decide lists first.
+    /// Waits until the bucket's leader, asked from now on, has nothing that is not here. A copy may be old without
+    /// knowing it, as when a link was cut, and what this process itself wrote hides that: whoever begins to decide
+    /// asks first. It costs a question where nothing is missing, else a list.
     /// What never comes is waited for: set a bound.
     pub async fn catch_up(&self) {
-        let wanted = self.shared.lists_begun.load(Ordering::SeqCst) + 1;
-        let mut listed = self.shared.listed.subscribe();
-        self.relist();
+        let wanted = self.shared.looks_begun.load(Ordering::SeqCst) + 1;
+        let mut whole = self.shared.whole.subscribe();
+        self.shared.asked.notify_one();
         // The sender lives as long as this mirror does.
-        let _ = listed.wait_for(|number| *number >= wanted).await;
+        let _ = whole.wait_for(|number| *number >= wanted).await;
     }
 
     /// Asks for a full re-list now.

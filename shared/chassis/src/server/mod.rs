@@ -12,13 +12,13 @@ mod registry;
 mod reply;
 mod survey;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use watari_contracts::{Command, Request, Service};
+use watari_contracts::{Command, Request, Service, permissions::LOOKING};
 use watari_model::{NodeName, Refusal};
 
 pub use answer::{Answer, Written};
@@ -82,8 +82,11 @@ impl Server {
             let now = leadership.borrow_and_update().clone();
             let serving = match now.epoch() {
                 Some(epoch) => {
+                    let begun = Instant::now();
                     let serving = self.subscribe(&registry, Some(epoch)).await?;
                     self.ctx.ready.set(Readiness::Primary);
+                    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    tracing::info!(service = self.service.name(), epoch, took_ms, "answering");
                     Some(serving)
                 }
                 None => {
@@ -193,9 +196,7 @@ impl Taker {
         let overtaken = self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled();
         let standing = if overtaken { Standing::Overtaken } else { Standing::Answering { epoch: self.epoch } };
         let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(&self.endpoint), Arc::clone(&self.registry));
-        ctx.in_hand().send_modify(|n| *n += 1);
-        ctx.counts().in_hand.inc();
-        let done = Done(ctx.clone());
+        let done = InHand::new(&ctx, is_waited_for(&endpoint.subject));
         self.ctx.tasks().spawn(async move {
             endpoint.answer(&ctx, &registry, message, standing).await;
             drop((place, done));
@@ -203,13 +204,30 @@ impl Taker {
     }
 }
 
-/// Counts a request as no longer in hand, whatever became of its handler.
-struct Done(Context);
+/// Whether a planned change of leaders waits for such a request to be finished. Whoever only looks needs no lease, and
+/// may look for long.
+fn is_waited_for(subject: &str) -> bool {
+    !LOOKING.contains(&subject)
+}
 
-impl Drop for Done {
+/// Counts a request as in hand until it is dropped, whatever becomes of its handler.
+struct InHand {
+    ctx: Context,
+    waited_for: bool,
+}
+
+impl InHand {
+    fn new(ctx: &Context, waited_for: bool) -> Self {
+        ctx.in_hand().send_modify(|n| *n += usize::from(waited_for));
+        ctx.counts().in_hand.inc();
+        Self { ctx: ctx.clone(), waited_for }
+    }
+}
+
+impl Drop for InHand {
     fn drop(&mut self) {
-        self.0.in_hand().send_modify(|n| *n = n.saturating_sub(1));
-        self.0.counts().in_hand.dec();
+        self.ctx.in_hand().send_modify(|n| *n = n.saturating_sub(usize::from(self.waited_for)));
+        self.ctx.counts().in_hand.dec();
     }
 }
 
@@ -231,5 +249,18 @@ impl Commands {
     #[must_use]
     pub fn done(self) -> Server {
         self.server
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watari_contracts::scheduler::{ListSites, PromoteFrontEnd, RehearseOutage};
+
+    use super::*;
+
+    #[test]
+    fn a_change_of_leaders_waits_for_requests_that_change_something_and_for_no_others() {
+        assert!(is_waited_for(PromoteFrontEnd::SUBJECT));
+        assert!(!is_waited_for(ListSites::SUBJECT) && !is_waited_for(RehearseOutage::SUBJECT));
     }
 }

@@ -7,9 +7,13 @@ use tokio::{
     sync::watch::Receiver,
     time::{Instant, timeout},
 };
-use watari_chassis::{Context, Drained, Leadership, Lease, clock};
-use watari_contracts::Service;
-use watari_testkit::NatsServer;
+use watari_chassis::{Context, Drained, Leadership, Lease, Mirror, Patience, clock};
+use watari_contracts::{
+    Service,
+    frontend::{AskStanding, STANDING, Standing},
+};
+use watari_model::{SiteName, frontend::Primacy};
+use watari_testkit::{NatsServer, eventually};
 
 const TTL: Duration = Duration::from_millis(1200);
 
@@ -97,4 +101,25 @@ async fn renewals_do_not_change_the_epoch() {
         assert_eq!(json["holder"], *ctx.instance);
     }
     assert_eq!(leadership.borrow().epoch(), Some(epoch));
+}
+
+#[tokio::test]
+async fn a_process_that_follows_the_wish_already_watches_it_once() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let frontends = Mirror::<Primacy>::open(&ctx).await.unwrap();
+    let followed = Some(frontends.clone());
+    let _leadership = Lease::campaign_following(&ctx, Service::Scheduler, TTL, followed).await.unwrap();
+    let site: SiteName = "yamate".parse().unwrap();
+    let wish = Primacy { v: 1, site: site.clone(), home: site.clone(), request_id: None, changed_at: clock::now() };
+    frontends.create(&wish).await.unwrap();
+    let patience = Patience { total: SOON, quiet: Duration::from_millis(100) };
+    eventually("the wish is known", SOON, || async {
+        let standings = ctx.bus.gather::<_, Standing>(STANDING, &AskStanding {}, patience).await.unwrap();
+        standings.iter().any(|standing| standing.wish.as_ref().is_some_and(|known| known.site == site))
+    })
+    .await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("KV_frontends").await.unwrap();
+    assert_eq!(stream.cached_info().state.consumer_count, 1);
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::support::{SOON, Thing, context, metric};
+use futures_util::FutureExt;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, timeout},
@@ -45,6 +46,13 @@ async fn wakes_during_a_step_become_one_further_step() {
     ctx.shutdown.cancel();
     timeout(SOON, running).await.unwrap().unwrap();
     assert_eq!(steps.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_turn_that_comes_too_soon_waits_and_the_first_one_does_not() {
+    let mut next = Instant::now();
+    assert!(looper::apart(&mut next, NEVER).now_or_never().is_some());
+    assert!(looper::apart(&mut next, NEVER).now_or_never().is_none());
 }
 
 #[tokio::test]

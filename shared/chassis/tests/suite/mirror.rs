@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{SOON, Thing, context, context_of, metric};
+use futures_util::StreamExt;
 use tokio::time::timeout;
 use watari_chassis::{Bucket, Mirror, WriteError, metrics};
 use watari_contracts::Service;
@@ -123,6 +124,48 @@ async fn who_catches_up_has_all_that_was_stored_and_does_not_wait_for_what_was_p
     drop(nats);
     let unanswered = tokio::time::timeout(Duration::from_secs(1), mirror.catch_up()).await;
     assert!(unanswered.is_err(), "nobody has said that it is whole");
+}
+
+#[tokio::test]
+async fn who_catches_up_lists_nothing_where_the_leader_has_nothing_that_is_not_here() {
+    let nats = NatsServer::start();
+    let (owner, reader) = (context(&nats.url()).await, context(&nats.url()).await);
+    let things = Bucket::<Thing>::open(&owner).await.unwrap();
+    things.create(&Thing::new("a", 1)).await.unwrap();
+    let mirror = Mirror::<Thing>::of_another(&reader).await.unwrap();
+    let b = things.create(&Thing::new("b", 1)).await.unwrap();
+    things.delete("b", b).await.unwrap();
+    things.create(&Thing::new("c", 1)).await.unwrap();
+    eventually("the watch has brought it", SOON, || async { mirror.get("c").is_some() }).await;
+    let lists = metric(&reader, metrics::RELISTS);
+    for _ in 0..3 {
+        timeout(SOON, mirror.catch_up()).await.unwrap();
+    }
+    assert_eq!(metric(&reader, metrics::RELISTS), lists, "a question is enough");
+    assert_eq!(mirror.snapshot().len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_process_wrote_itself_hides_nothing_from_it_when_it_catches_up() {
+    let nats = NatsServer::start();
+    let (other, own) = (context(&nats.url()).await, context(&nats.url()).await);
+    let mirror = Mirror::<Thing>::open(&own).await.unwrap();
+    let a = mirror.create(&Thing::new("a", 1)).await.unwrap();
+    let b = mirror.create(&Thing::new("b", 1)).await.unwrap();
+    timeout(SOON, mirror.catch_up()).await.unwrap();
+
+    // From here on the watch brings nothing, without anybody's noticing.
+    let stream = store(&nats).await.stream;
+    let mut watches = stream.consumer_names();
+    while let Some(watch) = watches.next().await {
+        stream.delete_consumer(&watch.unwrap()).await.unwrap();
+    }
+    let others = Bucket::<Thing>::of_another(&other).await.unwrap();
+    others.update(&Thing::new("a", 2), a).await.unwrap();
+    let newest = mirror.update(&Thing::new("b", 2), b).await.unwrap();
+    assert_eq!(mirror.get("b").unwrap().revision, newest, "its own write is the bucket's newest");
+    timeout(SOON, mirror.catch_up()).await.unwrap();
+    assert_eq!(sizes(&mirror), [("a".to_owned(), 2), ("b".to_owned(), 2)]);
 }
 
 #[tokio::test]

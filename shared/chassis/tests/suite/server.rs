@@ -216,6 +216,34 @@ async fn a_standby_is_not_asked_and_a_new_primary_answers_with_its_epoch() {
 }
 
 #[tokio::test]
+async fn who_asks_patiently_asks_again_when_it_is_told_that_another_leads_and_no_other_refusal_is_repeated() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let (lead, leadership) = watch::channel(Leadership::Primary { epoch: 7 });
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = asked.clone();
+    let overtaken_once = move |call: Call, ask: Greet| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        async move {
+            match number {
+                0 => Err(Refusal::NotPrimary { service: "scheduler".into() }),
+                _ => greet(call, ask).await,
+            }
+        }
+    };
+    tokio::spawn(Server::new(&ctx, Service::Scheduler).endpoint(overtaken_once).serve(leadership));
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Primary)).await.unwrap().unwrap();
+
+    let answered = ctx.bus.request_patiently(&Greet { name: "mail".into() }, SOON).await.unwrap();
+    assert_eq!((answered.epoch, asked.load(std::sync::atomic::Ordering::SeqCst)), (Some(7), 2));
+    let refused = ctx.bus.request_patiently(&Greet { name: "nobody".into() }, SOON).await;
+    assert!(matches!(refused, Err(CallError::Refused(_))), "{refused:?}");
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 3);
+    drop(lead);
+}
+
+#[tokio::test]
 async fn of_an_answer_its_asker_may_read_a_part() {
     #[derive(Deserialize)]
     struct Part {

@@ -1,5 +1,6 @@
-//! Dashboards speak both languages, say of each panel what it shows and in which unit, stand in both READMEs, and ask for
-//! nothing that nobody tells. Whether there is an answer to each of their questions deploy/docker/test finds out.
+//! Dashboards speak both languages, say of each panel what it shows and in which unit, stand in both READMEs, can be drawn
+//! without Grafana, and ask for nothing that nobody tells. Whether there is an answer to each of their questions
+//! deploy/docker/test finds out.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +9,16 @@ use serde_json::Value;
 use super::files::File;
 
 const FOLDER: &str = "deploy/grafana/dashboards/";
+/// The program that draws them, and the folder of its parts.
+const DRAWING: &str = "deploy/grafana/picture";
 const SOURCE: &str = "watari-prometheus";
 
 /// What is wrong with the dashboards.
 pub(crate) fn faults(files: &[File]) -> Vec<String> {
     let text = |path: &str| files.iter().find(|file| file.path == path).map_or("", |file| file.text.as_str());
     let told = told(text("deploy/prometheus/METRICS.md"), text("deploy/prometheus/rules.yml"));
+    let drawing: String =
+        files.iter().filter(|file| file.path.starts_with(DRAWING)).map(|file| file.text.as_str()).collect();
     let mut faults = Vec::new();
     for file in files.iter().filter(|file| file.path.starts_with(FOLDER)) {
         let Ok(board) = serde_json::from_str::<Value>(&file.text) else {
@@ -21,6 +26,7 @@ pub(crate) fn faults(files: &[File]) -> Vec<String> {
             continue;
         };
         let mut found = of_board(&board, file.name().trim_end_matches(".json"), &told);
+        found.extend(undrawn(&board, &drawing));
         let (en, ja) = languages(&board, "title").unwrap_or_default();
         for (page, title) in [("README.md", en), ("README.ja.md", ja)] {
             if !text(page).contains(title) {
@@ -88,6 +94,14 @@ fn of_panel(panel: &Value, variables: &BTreeSet<&str>, told: &BTreeSet<&str>) ->
         unknown(asked, told).iter().for_each(|fault| must(false, fault));
     }
     faults
+}
+
+/// The types and units of panels that a picture of the dashboard would lack.
+fn undrawn(board: &Value, drawing: &str) -> Vec<String> {
+    let panels = list(&board["panels"]).iter();
+    let names = panels.flat_map(|panel| [text(panel, "type"), text(&panel["fieldConfig"]["defaults"], "unit")]);
+    let unknown = names.filter(|name| !name.is_empty() && !drawing.contains(&format!("\"{name}\"")));
+    unknown.map(|name| format!("{DRAWING} cannot draw {name}")).collect()
 }
 
 /// The metrics in a question that nobody tells.

@@ -1,8 +1,8 @@
-//! The repository's text files, as git has them or would take them.
+//! The repository's files, as git has them or would take them.
 
 use std::{fs, path::Path, process::Command};
 
-/// A text file, by its path from the repository's root.
+/// A file, by its path from the repository's root. What is not text, such as a picture, counts as empty.
 pub(crate) struct File {
     pub(crate) path: String,
     pub(crate) text: String,
@@ -43,7 +43,7 @@ pub(crate) fn write(path: &str, text: &str) {
     fs::write(root().join(path), text).expect("the repository can be written");
 }
 
-/// All files of the repository that are text.
+/// All files of the repository.
 pub(crate) fn repository() -> Vec<File> {
     let root = root();
     let listed = Command::new("git")
@@ -53,6 +53,9 @@ pub(crate) fn repository() -> Vec<File> {
         .expect("git lists the repository's files");
     assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
     let paths = String::from_utf8(listed.stdout).expect("paths are UTF-8");
-    let read = |path: &str| Some(File { path: path.to_owned(), text: fs::read_to_string(root.join(path)).ok()? });
+    let read = |path: &str| {
+        let text = String::from_utf8(fs::read(root.join(path)).ok()?).unwrap_or_default();
+        Some(File { path: path.to_owned(), text })
+    };
     paths.split('\0').filter(|p| !p.is_empty()).filter_map(read).collect()
 }

@@ -1,5 +1,5 @@
 //! The guides below `docs`: both languages have the same chapters and say the same, every link of any page leads
-//! somewhere, and a test that a guide names is there.
+//! somewhere, and a test that a guide names is there, as is one for each invariant.
 
 use super::{files::File, readmes};
 
@@ -124,4 +124,21 @@ pub(crate) fn unnamed_alerts(files: &[File]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Invariants that the page on how it is built lists, and after which no test is called.
+pub(crate) fn unproved_invariants(files: &[File]) -> Vec<String> {
+    let page = files.iter().find(|file| file.path == "ARCHITECTURE.md").map_or("", |page| page.text.as_str());
+    let (_, list) = page.split_once("\n## Invariants\n").unwrap_or_default();
+    let lines = list.lines().take_while(|line| !line.starts_with("## "));
+    let numbers: Vec<u32> = lines.filter_map(|line| line.split_once(". ")?.0.parse().ok()).collect();
+    if numbers.is_empty() {
+        return vec!["ARCHITECTURE.md lists no invariants".to_owned()];
+    }
+    let proved = |number: &u32| {
+        let name = format!("fn invariant_{number}_");
+        files.iter().any(|file| file.is_rust() && file.text.contains(&name))
+    };
+    let unproved = numbers.into_iter().filter(|number| !proved(number));
+    unproved.map(|number| format!("no test is called invariant_{number}_…")).collect()
 }

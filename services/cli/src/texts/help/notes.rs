@@ -126,8 +126,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Example, once the node is off or drained:", "例 (ノードの停止または退避の後で):"),
     (
-        "Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on, unless they are to stop when nobody hears their node. Its certificate is good until it ends: keep the machine off the migration network.",
-        "エージェントはただちに切断され、参加し直さない限り戻れません。そこで動いているサーバは、ノードの孤立時に停止する設定のものを除いて動き続けます。\n証明書は期限まで有効です。そのマシンを移行用のネットワークから外してください。",
+        "Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on, unless they are to stop when nobody hears their node. Other hosts refuse its certificates once they have heard of it: front ends within seconds, nodes within a quarter of an hour. It joins anew with other keys alone.",
+        "エージェントはただちに切断され、参加し直さない限り戻れません。そこで動いているサーバは、ノードの孤立時に停止する設定のものを除いて動き続けます。\nほかのホストは、フロントエンドでは数秒以内、ノードでは 15 分以内に、そのノードの証明書を受け付けなくなります。参加し直すには別の鍵が必要です。",
     ),
     ("On a new front end, and on the witness:", "新しいフロントエンドと立会役では:"),
     (

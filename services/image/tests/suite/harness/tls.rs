@@ -6,7 +6,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use reqwest::Client;
 use rustls::{
@@ -14,6 +15,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use sha2::{Digest, Sha256};
 use watari_image::settings::TlsFiles;
 
 /// An authority, its certificate in a file.
@@ -46,7 +48,30 @@ impl Authority {
         let (cert_path, key_path) = (self.dir.join(format!("{name}.pem")), self.dir.join(format!("{name}.key")));
         std::fs::write(&cert_path, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
         std::fs::write(&key_path, key.serialize_pem()).unwrap();
-        TlsFiles { ca: self.ca.clone(), cert: cert_path, key: key_path }
+        TlsFiles { ca: self.ca.clone(), cert: cert_path, key: key_path, revoked: self.dir.join("revoked.pem") }
+    }
+
+    /// Revokes a certificate that it has issued, and no other.
+    pub fn revoke(&self, certificate: &TlsFiles) {
+        let key = KeyPair::from_pem(&std::fs::read_to_string(&certificate.key).unwrap()).unwrap();
+        // rcgen numbers a certificate by its key.
+        let mut serial = Sha256::digest(key.der_bytes())[..20].to_vec();
+        serial[0] &= 0x7f;
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2120, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: SerialNumber::from(serial),
+                revocation_time: date_time_ymd(2026, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let pem = list.signed_by(&self.issuer).unwrap().pem().unwrap();
+        std::fs::write(&certificate.revoked, pem).unwrap();
     }
 
     /// A client that trusts this authority, and shows a certificate if it has one.

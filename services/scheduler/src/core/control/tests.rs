@@ -73,6 +73,23 @@ fn a_site_may_go_dark_when_neither_services_nor_nats_need_it() {
 }
 
 #[test]
+fn services_are_being_handed_over_while_some_that_could_lead_from_there_do_not() {
+    let yamate = site("yamate");
+    let mut sight = sight("myodaiji", "m-front", true);
+    assert!(sight.is_handed_over_to(&yamate) && !sight.is_handed_over_to(&site("myodaiji")));
+    let leads =
+        |service: Service, s: &mut Standing| s.leads = (s.service == service) == (s.site == Some(site("yamate")));
+    sight.standings.iter_mut().for_each(|s| leads(Service::Image, s));
+    assert!(sight.is_handed_over_to(&yamate), "one of four");
+    sight.standings = standings("yamate");
+    assert!(!sight.is_handed_over_to(&yamate));
+    // Who has no process there is waited for by nobody.
+    sight.standings = standings("myodaiji");
+    sight.standings.retain(|s| s.leads);
+    assert!(!sight.is_handed_over_to(&yamate));
+}
+
+#[test]
 fn nats_is_whole_when_every_server_votes_and_every_stream_has_its_copies() {
     assert_eq!(sight("yamate", "y-front", true).nats_lacks(None), None);
     assert!(sight("yamate", "y-front", false).nats_lacks(None).unwrap().contains("witness"));

@@ -99,6 +99,7 @@ impl World {
             leaving: sites(leaving),
             dark: sites(dark),
             copies: self.servers.len(),
+            handing_over: false,
         }
         .decide()
     }
@@ -193,6 +194,25 @@ fn with_the_witness_elsewhere_only_leaders_move_and_nobody_loses_a_vote() {
     assert!(world.settle("yamate", &[], &["myodaiji"]).is_empty(), "in the dark nothing is done");
     let home = world.settle("yamate", &[], &[]);
     assert_eq!(home, [Act::Tell("m-front".to_owned(), Duty::Serve)]);
+}
+
+#[test]
+fn while_services_are_handed_over_no_leader_moves_and_no_server_stops() {
+    let mut world = World::new(None);
+    let (quorum, wished) = (world.quorum(), site("yamate"));
+    let decided = |streams: &[StreamView], quorum: &Quorum, handing_over| {
+        let leaving = BTreeSet::from([site("myodaiji")]);
+        let (lead_from, expected) = (Some(&wished), streams.len());
+        Scene { quorum, streams, expected, lead_from, leaving, dark: BTreeSet::new(), copies: 3, handing_over }.decide()
+    };
+    assert_eq!(decided(&world.streams, &quorum, true), []);
+    let moved = decided(&world.streams, &quorum, false);
+    assert!(moved.iter().all(|act| matches!(act, Act::LeadStream { .. })) && moved.len() == 2, "{moved:?}");
+    moved.iter().for_each(|act| world.apply(act));
+    world.apply(&Act::LeadServers("y-front".to_owned()));
+    let quorum = world.quorum();
+    assert_eq!(decided(&world.streams, &quorum, true), []);
+    assert_eq!(decided(&world.streams, &quorum, false), [Act::Tell("m-front".to_owned(), Duty::Retire)]);
 }
 
 #[test]
@@ -330,6 +350,7 @@ fn nothing_is_removed_while_a_stream_does_not_tell_where_it_is() {
         leaving: BTreeSet::from([site("myodaiji")]),
         dark: BTreeSet::new(),
         copies: 3,
+        handing_over: false,
     };
     world.streams[0].leader = Some("y-front".to_owned());
     let acts = scene(&world.streams).decide();
