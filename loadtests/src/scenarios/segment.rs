@@ -79,7 +79,7 @@ fn vlan(stage: &Stage) -> anyhow::Result<()> {
     } else {
         println!("this kernel knows no VLANs (module 8021q): only that servers are refused is tried");
         let tagged = [&["vm", "create", "tagged", "--network", "staff", "--wait"], &SMALL[..]].concat();
-        stage.refused("placement.no-room", &tagged)?;
+        stage.refused("placement.network-unbound", &tagged)?;
         stage.watari(&["vm", "delete", "tagged", "--yes", "--wait"])?;
     }
     stage.watari(&["network", "delete", "staff", "--yes"])?;

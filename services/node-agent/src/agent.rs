@@ -11,8 +11,8 @@ use watari_chassis::{CancellationToken, Pulse, clock, telemetry::trace};
 use watari_contracts::{
     agent::{
         Answer, ConsoleKept, ConsolePart, ConsoleText, Domain, DropDisk, DropLayers, Freeze, Held, Hold, KeepConsole,
-        Named, NodeFacts, Order, Phase, Picture, Progress, ReadConsole, SendAhead, Stack, TakePicture, UseConsole,
-        VmFact,
+        MeasureWay, Measuring, Named, NodeFacts, Order, Phase, Picture, Progress, ReadConsole, SendAhead, Stack,
+        TakePicture, UseConsole, VmFact,
     },
     plan::{LayPlan, PlanLaid},
     saving::{DiskSaving, SaveDisk},
@@ -220,6 +220,14 @@ impl Agent {
         if let Err(refusal) = self.order(freeze).await {
             tracing::debug!(vm = %ahead.vm, %refusal, "what was left in the middle of a freezing stays so for now");
         }
+    }
+
+    /// Sends some bytes to another node to see how fast the way there is.
+    ///
+    /// # Errors
+    /// As [`crate::layers::Couriers::measure`].
+    pub async fn measure(&self, order: MeasureWay) -> Result<Measuring, Refusal> {
+        self.node.couriers.measure(&self.node, order).await
     }
 
     /// Deletes frozen layers that are kept for a server elsewhere and are of no use.

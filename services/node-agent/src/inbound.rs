@@ -5,9 +5,9 @@ use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
     agent::{
-        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, KeepConsole, Observe, ObserveAll, ReadConsole,
-        Reboot, Receive, Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop, Suspend,
-        TakeInventory, TakePicture, TakeSnapshot, UseConsole,
+        Abort, Discard, DropDisk, DropLayers, Freeze, Grow, Hold, KeepConsole, MeasureWay, Observe, ObserveAll,
+        ReadConsole, Reboot, Receive, Release, Remove, Resume, RevertDisk, Send, SendAhead, ShutDown, Start, Stop,
+        Suspend, TakeInventory, TakePicture, TakeSnapshot, UseConsole,
     },
     plan::LayPlan,
     saving::SaveDisk,
@@ -38,6 +38,7 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
     let typing = agent.clone();
     let looking = agent.clone();
     let keeping = agent.clone();
+    let measuring = agent.clone();
     commands
         .command::<LayPlan, _, _>(move |_, order| {
             let agent = lay.clone();
@@ -50,6 +51,10 @@ pub fn server(ctx: &Context, agent: &Agent) -> Server {
         .command::<SendAhead, _, _>(move |_, order| {
             let agent = ahead.clone();
             async move { agent.send_ahead(order).await }
+        })
+        .command::<MeasureWay, _, _>(move |_, order| {
+            let agent = measuring.clone();
+            async move { agent.measure(order).await }
         })
         .command::<DropLayers, _, _>(move |_, order| {
             let agent = drop.clone();

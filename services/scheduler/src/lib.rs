@@ -21,6 +21,7 @@ mod settings;
 mod stores;
 mod tenure;
 mod views;
+mod ways;
 
 use std::{error::Error, sync::Arc};
 
@@ -90,6 +91,7 @@ pub async fn run(ctx: Context, settings: Settings) -> Result<(), Box<dyn Error +
     let looping = looper::run_as_primary(&ctx, "scheduler", leadership, wake, settings.tick(), turn);
     let keeping = keeping::keep(executor.clone(), settings.clone(), tenure.leadership());
     let outlook = outlook::keep_looking(executor.clone(), Arc::clone(&rules), tenure.leadership(), settings.outlook());
-    let (served, (), (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping, outlook);
+    let ways = ways::keep_measuring(executor.clone(), tenure.leadership(), settings.tick(), settings.measure_ms());
+    let (served, (), (), (), ()) = tokio::join!(server.serve(tenure.leadership()), looping, keeping, outlook, ways);
     Ok(served?)
 }

@@ -67,6 +67,7 @@ struct Links {
     prepare_ahead: usize,
     overlap_ms: u64,
     bandwidth_mib: u64,
+    measure_hours: u64,
     downtime_ms: u64,
     prepare_timeout_seconds: u64,
     copy_timeout_seconds: u64,
@@ -288,6 +289,8 @@ impl Validate for Settings {
         within("overcommit.memory", self.overcommit.memory, 0.1, 100.0)?;
         within("overcommit.disk", self.overcommit.disk, 0.1, 1_000.0)?;
         within("links.in_flight_per_direction", self.links.in_flight_per_direction, 1, 64)?;
+        within("links.bandwidth_mib", self.links.bandwidth_mib, 0, 100_000)?;
+        within("links.measure_hours", self.links.measure_hours, 0, 8_760)?;
         within("links.prepare_ahead", self.links.prepare_ahead, 0, 64)?;
         within("links.overlap_ms", self.links.overlap_ms, 0, 60_000)?;
         within("links.downtime_ms", self.links.downtime_ms, 0, 60_000)?;
@@ -443,6 +446,11 @@ impl Settings {
     /// How often it is looked how scheduled outages would go.
     pub(crate) const fn outlook(&self) -> Pace {
         Pace { tick: self.tick(), every_ms: self.outages.outlook_seconds * 1_000 }
+    }
+
+    /// After how many milliseconds the way to another site is measured if nothing else has shown how fast it is; 0 is never.
+    pub(crate) const fn measure_ms(&self) -> u64 {
+        self.links.measure_hours * 3_600_000
     }
 
     /// How often everything is looked at.

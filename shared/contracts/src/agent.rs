@@ -352,6 +352,24 @@ pub struct SendAhead {
     pub urgent: bool,
 }
 
+/// Send some bytes to another node, where they are thrown away, to see how fast the way there is. That is told with the
+/// inventory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasureWay {
+    /// Who orders.
+    pub order: Order,
+    /// The other node's address for migrations.
+    pub address: String,
+}
+
+/// What becomes of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Measuring {
+    /// Whether it has begun: not while a server or its disk is being sent, or another way is measured.
+    pub begun: bool,
+}
+
 /// Delete frozen layers that are kept for a server that is not here. What its disk here stands on is not touched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -486,6 +504,7 @@ commands! {
     TakeSnapshot "snapshot" => Answer, "Keep a server's disk as it is now, to go back to.";
     RevertDisk "revert" => Answer, "Put the disk of a server that is off back to what it was.";
     SendAhead "send-ahead" => Answer, "Send the frozen layers of a server's disk to a node that lacks them.";
+    MeasureWay "measure-way" => Measuring, "Send some bytes to another node to see how fast the way there is.";
     DropLayers "drop-layers" => NodeFacts, "Delete frozen layers that are kept for a server and are of no use.";
     DropDisk "drop-disk" => NodeFacts, "Delete a deleted server's disk that was kept.";
     Discard "discard" => Answer, "Destroy the paused copy that a migration made.";

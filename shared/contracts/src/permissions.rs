@@ -341,7 +341,9 @@ fn asked_by(service: Service) -> Vec<&'static str> {
         }
         Service::Image => vec![image::ReportCopy::SUBJECT],
         // It watches the UPSes, and hears alerts.
-        Service::Monitor => vec![scheduler::TellPower::SUBJECT, scheduler::EvacuateSite::SUBJECT],
+        Service::Monitor => {
+            vec![scheduler::TellPower::SUBJECT, scheduler::EvacuateSite::SUBJECT, scheduler::WithdrawOutage::SUBJECT]
+        }
         Service::Network | Service::NodeAgent => vec![],
     }
 }
@@ -449,7 +451,7 @@ mod tests {
             may.publish.into_iter().filter(|s| s.starts_with("watari.v1.")).collect()
         };
         let of: [Vec<String>; 4] = Service::OF_FRONT.map(asks);
-        let tells = vec!["watari.v1.site.power", "watari.v1.site.evacuate"];
+        let tells = vec!["watari.v1.site.power", "watari.v1.site.evacuate", "watari.v1.outage.withdraw"];
         assert_eq!(of, [vec!["watari.v1.node.power"], vec![], vec![], tells]);
     }
 

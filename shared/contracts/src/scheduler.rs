@@ -41,6 +41,7 @@ pub use outages::{
     CancelOutage, Confidence, ControlMoved, CriticalPath, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver,
     LegName, ListOutages, Moved, MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage,
     PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
+    WithdrawOutage,
 };
 pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{
@@ -558,6 +559,7 @@ requests! {
     PauseOutage "watari.v1.outage.pause" => OutageView, "Begin no further migration of an outage for now.";
     ResumeOutage "watari.v1.outage.resume" => OutageView, "Go on with an outage that was paused.";
     ShutDownNodes "watari.v1.outage.shut-down" => NodesDark, "Have the nodes of an empty site shut down.";
+    WithdrawOutage "watari.v1.outage.withdraw" => OutagePage, "Withdraw what was proposed, once its cause is over.";
     CancelOutage "watari.v1.outage.cancel" => OutageView, "Call an outage off.";
     GetDisk "watari.v1.disk.get" => DiskView, "Show one kept disk.";
     ListDisks "watari.v1.disk.list" => DiskPage, "List the disks of deleted servers that were kept.";

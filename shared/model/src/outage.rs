@@ -18,6 +18,7 @@
 //! site's nodes, if they are to be shut down, is ([`dark`]).
 
 pub mod dark;
+mod proposal;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,10 @@ pub enum Change {
     BeginAsked,
     /// Its time is over, or what it was proposed for, and it has not begun.
     Lapsed,
+    /// It is proposed, and this request asks for the same.
+    AlsoAsked(String),
+    /// It is proposed, and what this request asked for is over. It is withdrawn unless others ask for it as well.
+    Unasked(String),
     /// The power will be off at another time than was said.
     Rescheduled(Window),
     /// As things are, these servers could not leave.
@@ -259,6 +264,10 @@ pub struct Outage {
     pub dark: Option<Dark>,
     /// The request that made it.
     pub request_id: String,
+    /// If it was proposed: the requests that asked for it and were not over when it began or was called off. None of an
+    /// older version's: of that it is the one that made it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_by: Vec<String>,
     /// To which step of which trace what is done for it belongs, as a W3C `traceparent`: of the request that had the state
     /// change last. None unless that is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -291,6 +300,7 @@ impl Outage {
             handovers: Vec::new(),
             dark: None,
             request_id,
+            asked_by: Vec::new(),
             trace: None,
             created_at: now,
             changed_at: now,
@@ -314,8 +324,9 @@ impl Outage {
     /// One that waits for an operator to begin it, or to call it off.
     #[must_use]
     pub fn proposed(id: OutageId, scope: Scope, note: String, request_id: String, now: Timestamp) -> Self {
+        let asked_by = vec![request_id.clone()];
         let begun = Self::begun(id, scope, request_id, now);
-        Self { state: State::Scheduled, out: None, note, ..begun }
+        Self { state: State::Scheduled, out: None, note, asked_by, ..begun }
     }
 
     /// Whether it has no time and waits for an operator's word.
@@ -360,6 +371,11 @@ impl Outage {
                 Evacuating
             }
             (Scheduled, Change::Lapsed | Change::CancelAsked) => Cancelled,
+            (Scheduled, Change::AlsoAsked(request)) if self.window.is_none() => {
+                self.also_asked(request);
+                Scheduled
+            }
+            (Scheduled, Change::Unasked(request)) if self.window.is_none() => self.unasked(&request),
             (Scheduled, Change::Rescheduled(window)) => {
                 self.window = Some(window);
                 self.changed_at = now;
@@ -454,144 +470,4 @@ impl Outage {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use time::OffsetDateTime;
-
-    use super::*;
-
-    fn changes() -> impl Strategy<Value = Change> {
-        prop_oneof![
-            Just(Change::BeginAsked),
-            Just(Change::Lapsed),
-            (0_u64..9).prop_map(|ms| {
-                let from = Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
-                Change::Rescheduled(Window { from, until: from.plus_millis(1) })
-            }),
-            Just(Change::RisksSeen(vec![Left {
-                vm: "mail".parse().unwrap(),
-                fault: Refusal::PolicyStays { vm: "mail".to_owned() },
-            }])),
-            Just(Change::Emptied(Vec::new())),
-            Just(Change::Halted(vec![Halted {
-                vm: "web".parse().unwrap(),
-                way: Way::ShutDown,
-                fault: Refusal::NoTime { vm: "web".to_owned(), detail: crate::Said::both("1") },
-            }])),
-            Just(Change::EvacuateAsked),
-            Just(Change::ReturnAsked),
-            Just(Change::Home(Vec::new())),
-            Just(Change::CancelAsked),
-            Just(Change::HandoverBegun("yamate".parse().unwrap())),
-            Just(Change::HandoverEnded("yamate".parse().unwrap(), None)),
-            any::<bool>().prop_map(Change::ShutDownWished),
-            Just(Change::Darkened(vec![Darkened {
-                node: "m1".parse().unwrap(),
-                boot_id: None,
-                stage: dark::Stage::Off,
-                at: Timestamp(OffsetDateTime::UNIX_EPOCH),
-            }])),
-            Just(Change::PauseAsked),
-            Just(Change::ResumeAsked),
-        ]
-    }
-
-    #[test]
-    fn who_did_not_leave_is_still_known_when_servers_come_home() {
-        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
-        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
-        let mut outage = Outage::begun(id, scope, "r".to_owned(), at);
-        let fault = Refusal::PolicyStays { vm: "mail".to_owned() };
-        let left = vec![Left { vm: "mail".parse().unwrap(), fault }];
-        outage.apply(Change::Emptied(left.clone()), at).unwrap();
-        outage.apply(Change::ReturnAsked, at).unwrap();
-        assert_eq!((&outage.stayed, outage.left.len()), (&left, 0));
-        outage.apply(Change::EvacuateAsked, at).unwrap();
-        assert!(outage.stayed.is_empty(), "it is another way out");
-    }
-
-    #[test]
-    fn each_hand_over_that_ended_is_still_known_afterwards_and_few_are_kept() {
-        let at = |ms| Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
-        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
-        let mut outage = Outage::begun(id, scope, "r".to_owned(), at(0));
-        let site = |name: &str| name.parse::<SiteName>().unwrap();
-        outage.apply(Change::HandoverBegun(site("yamate")), at(1)).unwrap();
-        outage.apply(Change::HandoverEnded(site("yamate"), None), at(2)).unwrap();
-        outage.apply(Change::ReturnAsked, at(3)).unwrap();
-        let [there] = outage.handovers.as_slice() else { panic!("{:?}", outage.handovers) };
-        assert_eq!((&there.to, there.began_at, there.ended_at), (&site("yamate"), at(1), Some(at(2))));
-        assert!(outage.control.is_none(), "the way home has a hand-over of its own");
-        outage.apply(Change::HandoverBegun(site("myodaiji")), at(4)).unwrap();
-        outage.apply(Change::EvacuateAsked, at(5)).unwrap();
-        assert_eq!(outage.handovers.len(), 1, "one that was broken off came to nothing");
-        for _ in 0..MOST_HANDOVERS {
-            outage.apply(Change::HandoverEnded(site("yamate"), None), at(6)).unwrap();
-            outage.apply(Change::ReturnAsked, at(7)).unwrap();
-            outage.apply(Change::EvacuateAsked, at(8)).unwrap();
-        }
-        assert_eq!(outage.handovers.len(), MOST_HANDOVERS);
-        assert!(outage.handovers.iter().all(|kept| kept.ended_at == Some(at(6))), "the oldest goes first");
-    }
-
-    #[test]
-    fn what_is_proposed_begins_or_lapses_and_is_scheduled_once_it_has_a_time() {
-        let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
-        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
-        let proposed = Outage::proposed(id, scope, "RoomTooHot".to_owned(), "r".to_owned(), at);
-        assert!(proposed.is_proposed() && !proposed.state.drains() && proposed.out.is_none());
-        let after = |change| {
-            let mut outage = proposed.clone();
-            outage.apply(change, at).unwrap();
-            (outage.state, outage.is_proposed(), outage.out.is_some())
-        };
-        assert_eq!(after(Change::BeginAsked), (State::Evacuating, false, true));
-        assert_eq!(after(Change::Lapsed), (State::Cancelled, false, false));
-        assert_eq!(after(Change::CancelAsked), (State::Cancelled, false, false));
-        let window = Window { from: at.plus_millis(1), until: at.plus_millis(2) };
-        assert_eq!(after(Change::Rescheduled(window)), (State::Scheduled, false, false));
-    }
-
-    proptest! {
-        #[test]
-        fn no_sequence_of_changes_leaves_the_table(
-            sequence in prop::collection::vec(changes(), 0..20), is_scheduled in any::<bool>(),
-        ) {
-            let at = Timestamp(OffsetDateTime::UNIX_EPOCH);
-            let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
-            let window = Window { from: at.plus_millis(1), until: at.plus_millis(2) };
-            let mut outage = if is_scheduled {
-                Outage::scheduled(id, scope, window, String::new(), "r".to_owned(), at)
-            } else {
-                Outage::begun(id, scope, "r".to_owned(), at)
-            };
-            for change in sequence {
-                let before = outage.clone();
-                let begins_or_ends = matches!(
-                    change,
-                    Change::Emptied(_) | Change::Home(_) | Change::HandoverBegun(_) | Change::Darkened(_)
-                );
-                if outage.apply(change, at).is_err() {
-                    prop_assert_eq!(&outage, &before);
-                } else {
-                    prop_assert!(before.paused_at.is_none() || !begins_or_ends, "a pause holds");
-                }
-                prop_assert!(outage.paused_at.is_none() || outage.state.is_under_way());
-                prop_assert!(outage.paused_at.is_none() || outage.state == before.state, "another state is not paused");
-                let ended = |leg: &Option<Leg>| leg.is_some_and(|l| l.ended_at.is_some());
-                prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
-                let scheduled = |outage: &Outage| outage.state == State::Scheduled;
-                prop_assert!(!scheduled(&outage) || scheduled(&before), "nothing leads back to the calendar");
-                prop_assert!(scheduled(&outage) || outage.at_risk.is_empty());
-                let told = outage.state.drains() || outage.halted == before.halted;
-                prop_assert!(told && (outage.out.is_some() || outage.halted.is_empty()));
-                prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
-                prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
-                prop_assert!(outage.state != State::Completed || ended(&outage.home));
-                let nodes = outage.dark.iter().flat_map(|dark| &dark.nodes).count();
-                prop_assert!(outage.out.is_some() || nodes == 0, "nobody goes off before it has begun");
-                prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));
-            }
-        }
-    }
-}
+mod tests;

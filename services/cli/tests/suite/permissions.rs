@@ -397,12 +397,13 @@ fn a_service_writes_its_own_buckets_and_orders_only_what_it_must() {
 fn a_monitor_tells_of_power_and_peril_and_asks_nothing_else_that_people_ask() {
     let cloud = Cloud::start();
     let mut scheduler = cloud.client("scheduler.m-front");
-    for subject in ["watari.v1.site.power", "watari.v1.site.evacuate"] {
+    let told = ["watari.v1.site.power", "watari.v1.site.evacuate", "watari.v1.outage.withdraw"];
+    for subject in told {
         assert_eq!(scheduler.subscribe(subject), Allowed);
     }
     let mut monitor = cloud.client("monitor.m-front");
     assert_eq!(monitor.subscribe("_INBOX_monitor-m-front.>"), Allowed);
-    for subject in ["watari.v1.site.power", "watari.v1.site.evacuate"] {
+    for subject in told {
         assert_eq!(monitor.publish(subject, Some("_INBOX_monitor-m-front.1"), "{}"), Allowed);
         let asked = scheduler.next();
         assert_eq!((asked.subject.as_str(), asked.reply.as_deref()), (subject, Some("_INBOX_monitor-m-front.1")));

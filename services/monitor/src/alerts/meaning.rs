@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use watari_contracts::scheduler::EvacuateSite;
+use watari_contracts::scheduler::{EvacuateSite, WithdrawOutage};
 use watari_model::{SiteName, Timestamp};
 
 use crate::settings::alerts::Alerts;
@@ -28,6 +28,9 @@ pub(super) struct Alert {
     status: String,
     labels: BTreeMap<String, String>,
     starts_at: Timestamp,
+    /// Of one that is resolved, when it was over.
+    #[serde(default)]
+    ends_at: Option<Timestamp>,
     fingerprint: String,
 }
 
@@ -36,7 +39,9 @@ pub(super) struct Alert {
 pub(super) enum Meaning {
     /// The site is to be emptied, at once or by a person's word.
     Evacuate(EvacuateSite),
-    /// It would be, but may be over in a moment.
+    /// What it proposed needs no answer any more.
+    Withdraw(WithdrawOutage),
+    /// It would be either, but may be over, or back, in a moment.
     TooYoung,
     /// Something is the matter at a site; a person decides.
     Note { alert: String, site: String },
@@ -48,23 +53,30 @@ pub(super) enum Meaning {
 pub(super) fn meaning(alert: &Alert, rules: &Alerts, now: Timestamp) -> Meaning {
     let label = |name: &str| alert.labels.get(name).cloned().unwrap_or_default();
     let (site, name) = (label(SITE), label(NAME));
-    if alert.status != "firing" || site.is_empty() {
+    let is_over = alert.status == "resolved";
+    if site.is_empty() || !(is_over || alert.status == "firing") {
         return Meaning::Nothing;
     }
     let fingerprint = &alert.fingerprint;
     let sound = (1..=LONGEST_FINGERPRINT).contains(&fingerprint.len())
         && fingerprint.chars().all(|c| c.is_ascii_alphanumeric());
-    match site.parse::<SiteName>() {
-        Ok(site) if sound && (rules.evacuate_on.contains(&name) || rules.propose_on.contains(&name)) => {
-            if now.millis_since(alert.starts_at) < rules.firing_seconds.saturating_mul(1_000) {
-                return Meaning::TooYoung;
-            }
-            let request_id = Some(format!("alert/{fingerprint}/{}", alert.starts_at.0.unix_timestamp()));
-            let propose = rules.propose_on.contains(&name).then(|| shown(&name));
-            Meaning::Evacuate(EvacuateSite { request_id, site, propose })
-        }
-        _ => Meaning::Note { alert: shown(&name), site: shown(&site) },
+    let (acts, asks) = (rules.evacuate_on.contains(&name), rules.propose_on.contains(&name));
+    // What has begun goes on: that an alert is over says nothing of what it left behind.
+    if is_over && !asks {
+        return Meaning::Nothing;
     }
+    let Some(site) = site.parse::<SiteName>().ok().filter(|_| sound && (acts || asks)) else {
+        return if is_over { Meaning::Nothing } else { Meaning::Note { alert: shown(&name), site: shown(&site) } };
+    };
+    let since = alert.ends_at.filter(|_| is_over).unwrap_or(alert.starts_at);
+    if now.millis_since(since) < rules.firing_seconds.saturating_mul(1_000) {
+        return Meaning::TooYoung;
+    }
+    let request_id = format!("alert/{fingerprint}/{}", alert.starts_at.0.unix_timestamp());
+    if is_over {
+        return Meaning::Withdraw(WithdrawOutage { site, request_id });
+    }
+    Meaning::Evacuate(EvacuateSite { request_id: Some(request_id), site, propose: asks.then(|| shown(&name)) })
 }
 
 /// Text from outside, cut to what is sensible to show.
@@ -98,6 +110,10 @@ mod tests {
         meaning(alert, &Alerts { evacuate_on, ..Alerts::default() }, alert.starts_at)
     }
 
+    fn after_an_hour() -> Timestamp {
+        posted().starts_at.plus_millis(3_600_000)
+    }
+
     #[test]
     fn one_that_asks_first_proposes_and_one_that_is_young_is_to_be_sent_again() {
         let asks = Alerts { propose_on: vec!["RoomTooHot".to_owned()], firing_seconds: 60, ..Alerts::default() };
@@ -109,6 +125,20 @@ mod tests {
         let mut warm = posted();
         warm.labels.insert("alertname".to_owned(), "RoomWarm".to_owned());
         assert!(matches!(meaning(&warm, &asks, warm.starts_at), Meaning::Note { .. }), "a note is not waited for");
+    }
+
+    #[test]
+    fn one_that_asked_first_and_is_over_for_as_long_is_withdrawn_by_the_name_under_which_it_asked() {
+        let asks = Alerts { propose_on: vec!["RoomTooHot".to_owned()], firing_seconds: 60, ..Alerts::default() };
+        let mut over = posted();
+        (over.status, over.ends_at) = ("resolved".to_owned(), Some(over.starts_at.plus_millis(600_000)));
+        let after = |seconds: u64| meaning(&over, &asks, over.starts_at.plus_millis(seconds * 1_000));
+        assert_eq!(after(659), Meaning::TooYoung, "it may be back in a moment");
+        let request_id = "alert/c4f5a4a8bd7b6e21/1785553200".to_owned();
+        let Meaning::Evacuate(asked) = meaning(&posted(), &asks, after_an_hour()) else { panic!("it does not ask") };
+        assert_eq!(asked.request_id.as_ref(), Some(&request_id));
+        let site = "myodaiji".parse().unwrap();
+        assert_eq!(after(660), Meaning::Withdraw(WithdrawOutage { site, request_id }));
     }
 
     #[test]
@@ -134,9 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_over_or_about_no_site_means_nothing() {
+    fn one_that_acts_and_is_over_is_unlisted_and_over_or_is_about_no_site_means_nothing() {
         let mut over = posted();
         over.status = "resolved".to_owned();
+        let unlisted = meaning(&over, &Alerts::default(), after_an_hour());
+        assert_eq!(unlisted, Meaning::Nothing);
         let mut elsewhere = posted();
         elsewhere.labels.remove("watari_site");
         assert_eq!((means(&over), means(&elsewhere)), (Meaning::Nothing, Meaning::Nothing));

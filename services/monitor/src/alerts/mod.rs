@@ -1,10 +1,12 @@
 //! Alertmanager's webhook: what happens at a site that no UPS tells of, such as heat or water.
 //!
 //! ```text
-//!   Alertmanager ──POST /alertmanager──▶ meaning ──▶ watari.v1.site.evacuate, or a line in the log
+//!   Alertmanager ──POST /alertmanager──▶ meaning ──▶ watari.v1.site.evacuate, watari.v1.outage.withdraw,
+//!                                                    or a line in the log
 //! ```
 //!
-//! Only alerts that the settings list empty a site, or propose that a person does, and only a person brings it home. Each
+//! Only alerts that the settings list empty a site, or propose that a person does, and only a person brings it home. What is
+//! proposed is withdrawn when the alert is over; what has begun goes on. Each
 //! front end takes the alerts of its own host, leading or not; whoever leads the scheduler is asked, and who cannot be
 //! asked just now is asked again by Alertmanager, which repeats what was not taken.
 
@@ -21,7 +23,7 @@ use axum::{
 use prometheus::{IntCounterVec, Opts};
 use tokio::net::TcpListener;
 use watari_chassis::{Context, clock, prometheus};
-use watari_contracts::scheduler::EvacuateSite;
+use watari_contracts::scheduler::{EvacuateSite, WithdrawOutage};
 
 use crate::{Error, settings::alerts::Alerts};
 use meaning::{Meaning, Webhook, meaning};
@@ -79,6 +81,10 @@ async fn posted(State(desk): State<Arc<Desk>>, Json(webhook): Json<Webhook>) -> 
                 Ok(led_to) => led_to,
                 Err(again) => return again,
             },
+            Meaning::Withdraw(request) => match desk.withdraw(&request).await {
+                Ok(led_to) => led_to,
+                Err(again) => return again,
+            },
         };
         desk.taken.with_label_values(&[led_to]).inc();
     }
@@ -105,6 +111,29 @@ impl Desk {
             }
             Err(error) => {
                 tracing::error!(%site, id, %error, "an alert cannot empty a site");
+                Ok("refusal")
+            }
+        }
+    }
+
+    /// Says that an alert is over; an error when it is to be said again later.
+    async fn withdraw(&self, request: &WithdrawOutage) -> Result<&'static str, StatusCode> {
+        let (site, id) = (&request.site, request.request_id.as_str());
+        match self.ctx.bus.request(request).await {
+            Ok(page) => {
+                for outage in page.outages {
+                    let state = outage.state.word();
+                    tracing::info!(%site, id, outage = %outage.id, state, "an alert that asked first is over");
+                }
+                Ok("withdrawal")
+            }
+            Err(error) if error.retryable() => {
+                tracing::warn!(%site, id, %error, "it could not be said yet that an alert is over");
+                self.taken.with_label_values(&["again"]).inc();
+                Err(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Err(error) => {
+                tracing::error!(%site, id, %error, "it cannot be said that an alert is over");
                 Ok("refusal")
             }
         }

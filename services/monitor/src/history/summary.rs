@@ -225,6 +225,7 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         (None, Some(_)) => Some("paused".to_owned()),
         (Some(_), None) => Some("resumed".to_owned()),
         _ if old.window != outage.window => Some("moved to another time".to_owned()),
+        _ if old.asked_by != outage.asked_by => Some(format!("asked for by {}", outage.askers().join(", "))),
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
         _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
         _ if old.dark != outage.dark => Some(dark(old.dark.as_ref(), outage.dark.as_ref())),

@@ -144,6 +144,12 @@ fn changes_of_everything_else_are_told_in_one_line() {
             "it: services going over to yamate",
         ),
         ("outages", vec![("/control/ended_at", Value::Null)], vec![], "it: services led from yamate"),
+        (
+            "outages",
+            vec![("/asked_by", json!(["5f0c"]))],
+            vec![],
+            "it: asked for by 5f0c, alert/c4f5a4a8bd7b6e21/1785553200",
+        ),
         ("images", vec![state("verifying")], vec![], "it: verifying → ready"),
         ("images", vec![("/copies", json!({}))], vec![], "it: copied to myodaiji"),
         (

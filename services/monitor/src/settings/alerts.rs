@@ -19,7 +19,8 @@ pub struct Alerts {
     pub evacuate_on: Vec<String>,
     /// The names of those that propose to empty it: an operator begins that.
     pub propose_on: Vec<String>,
-    /// How long such an alert must have been firing, in seconds; one that is younger is to be sent again.
+    /// How long such an alert must have been firing, or be over for what it proposed to be withdrawn, in seconds; one that is
+    /// younger is to be sent again.
     pub firing_seconds: u64,
 }
 

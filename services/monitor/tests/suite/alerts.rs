@@ -10,7 +10,7 @@ use tokio::{
 use watari_chassis::{Context, Server};
 use watari_contracts::{
     Service,
-    scheduler::{EvacuateSite, OutageView},
+    scheduler::{EvacuateSite, OutagePage, OutageView, WithdrawOutage},
 };
 use watari_model::Refusal;
 use watari_testkit::{NatsServer, TempDir, eventually, free_port};
@@ -31,6 +31,19 @@ async fn scheduler(nats: &NatsServer) -> Arc<Mutex<Vec<EvacuateSite>>> {
     });
     tokio::spawn(async move { server.serve_always().await.unwrap() });
     asked
+}
+
+/// Takes what is withdrawn.
+async fn answered(nats: &NatsServer) -> Arc<Mutex<Vec<WithdrawOutage>>> {
+    let ctx = Context::new(Service::Scheduler, &common(nats)).await.unwrap();
+    let over = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&over);
+    let server = Server::new(&ctx, Service::Scheduler).endpoint::<WithdrawOutage, _, _, _>(move |_, request| {
+        heard.lock().unwrap().push(request);
+        async move { Ok::<_, Refusal>(OutagePage { outages: Vec::new() }) }
+    });
+    tokio::spawn(async move { server.serve_always().await.unwrap() });
+    over
 }
 
 fn alert(name: &str, site: &str, status: &str) -> String {
@@ -95,5 +108,24 @@ async fn only_a_listed_alert_empties_a_site_and_what_cannot_be_asked_now_is_to_b
     let _ = post(port, "application/json", &"x".repeat(2 << 20)).await;
     assert_eq!(asked.lock().unwrap().len(), requests.len() + 1);
     assert!(monitor.metric("watari_alerts_total") >= 7.0);
+    monitor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_asked_first_and_is_over_takes_its_question_back_and_says_so_until_it_is_heard() {
+    let (nats, dir, port) = (NatsServer::start(), TempDir::new(), free_port());
+    let mut settings = settings(dir.path());
+    settings.alerts.listen = format!("127.0.0.1:{port}");
+    settings.alerts.propose_on = vec!["RoomTooHot".to_owned()];
+    let monitor = Running::start(&nats, settings).await;
+    let over = alert("RoomTooHot", "myodaiji", "resolved");
+    let later = || async { post(port, "application/json", &over).await == Some(503) };
+    eventually("nobody hears it yet", PATIENCE, later).await;
+
+    let withdrawn = answered(&nats).await;
+    let taken = || async { post(port, "application/json", &over).await == Some(200) };
+    eventually("it is heard", PATIENCE, taken).await;
+    let told = withdrawn.lock().unwrap()[0].clone();
+    assert_eq!((told.site.as_str(), told.request_id.as_str()), ("myodaiji", "alert/c4f5a4a8bd7b6e21/1785585600"));
     monitor.stop().await;
 }

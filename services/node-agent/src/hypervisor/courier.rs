@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
@@ -33,6 +34,10 @@ const CHUNK: usize = 256 << 10;
 /// The name under which libvirt knows the folder.
 const POOL: &str = "watari-layers";
 const ACT: &str = "bring a part of a disk to another node";
+/// What is sent at a time to see how fast the way is, in bytes, and how often.
+const SAMPLE: u64 = 4 << 20;
+const SAMPLES: u64 = 4;
+const MEASURE: &str = "measure the way to another node";
 /// A dead peer is given up after so many times so many seconds.
 const KEEP_ALIVE: (i32, u32) = (5, 3);
 
@@ -104,6 +109,53 @@ impl Courier {
         self.way = Some(way);
         Ok(delivery)
     }
+
+    /// Sends a few bytes to a file of that name in the folder there, which is thrown away. How many went in a second.
+    ///
+    /// # Errors
+    /// The target's libvirt does not answer, or its own errors.
+    pub async fn measure(self, folder: PathBuf, name: String) -> Result<u64> {
+        let target_uri = self.target_uri;
+        let parcel = Parcel { folder, file: PathBuf::new(), size_bytes: 0, brought: 0, name, proof: String::new() };
+        let measured = blocking(MEASURE, move || {
+            let way = Way::open(&target_uri, &parcel)?;
+            let failed = |source| failure(MEASURE, &way.connect, source);
+            way.pool.refresh(0).map_err(failed)?;
+            // One that broke off leaves its file behind.
+            if let Ok(left) = way.pool.lookup_storage_vol_by_name(&parcel.name) {
+                left.delete(0).map_err(failed)?;
+            }
+            let volume = StorageVol::create_xml(&way.pool, &volume_xml(&parcel)?, 0).map_err(failed)?;
+            let took = sample(&way.connect, &volume);
+            if let Err(error) = volume.delete(0) {
+                tracing::debug!(%error, "what was sent to measure the way stays there until the next time");
+            }
+            Ok(rate(took.map_err(failed)?))
+        });
+        measured.await
+    }
+}
+
+/// How long the samples took, but for the first, with which the connection is still slow.
+fn sample(connect: &Connect, volume: &StorageVol) -> std::result::Result<Duration, VirtError> {
+    let bytes = vec![0; usize::try_from(SAMPLE).unwrap_or(0)];
+    let mut took = Duration::ZERO;
+    for sample in 0..SAMPLES {
+        let offset = sample * SAMPLE;
+        volume.resize(offset + SAMPLE, 0)?;
+        let begun = Instant::now();
+        upload(connect, volume, offset, &bytes)?;
+        if sample > 0 {
+            took += begun.elapsed();
+        }
+    }
+    Ok(took)
+}
+
+/// Bytes a second of the samples that count.
+fn rate(took: Duration) -> u64 {
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+    (SAMPLES - 1) * SAMPLE * 1_000_000 / micros
 }
 
 impl Way {
@@ -267,6 +319,12 @@ mod tests {
         assert_eq!(read(&parcel, 0, 8).unwrap(), b"\0\0\0\0 and");
         assert_eq!(read(&parcel, 4, 4).unwrap(), b" and");
         assert!(read(&parcel, 4, 400).is_err(), "a file that is shorter than it was said to be");
+    }
+
+    #[test]
+    fn of_the_samples_all_but_the_first_count() {
+        assert_eq!(rate(Duration::from_secs(3)), 4 << 20);
+        assert_eq!(rate(Duration::ZERO), 12_000_000 << 20, "a way without any resistance divides by nothing");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 use watari_chassis::clock;
-use watari_contracts::agent::{Answer, DropLayers, NodeFacts, Progress, SendAhead};
+use watari_contracts::agent::{Answer, DropLayers, MeasureWay, Measuring, NodeFacts, Progress, SendAhead};
 use watari_model::{Refusal, node::Carried};
 
 use crate::{actor::Book, blueprint, node::Node, record::Record};
@@ -66,12 +66,15 @@ pub fn in_the_middle(record: &Record) -> bool {
 pub struct Couriers {
     desk: Arc<Mutex<HashMap<String, Arc<Sending>>>>,
     places: Arc<Semaphore>,
+    /// One way is measured at a time.
+    measuring: Arc<Semaphore>,
     carried: Arc<Mutex<BTreeMap<String, Carried>>>,
 }
 
 impl Default for Couriers {
     fn default() -> Self {
-        Self { desk: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)), carried: Arc::default() }
+        let (places, measuring) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(1)));
+        Self { desk: Arc::default(), places, measuring, carried: Arc::default() }
     }
 }
 
@@ -90,6 +93,33 @@ impl Couriers {
     fn note(&self, address: &str, bytes_per_second: u64) {
         let now = Carried { bytes_per_second, at: clock::now() };
         pieces::note(&mut self.carried.lock().unwrap_or_else(PoisonError::into_inner), address, now);
+    }
+
+    /// Begins to send some bytes to another node, to see how fast the way there is, unless that would be in the way of
+    /// something that travels, or be slowed down by it.
+    ///
+    /// # Errors
+    /// The order is refused. A way that cannot be measured is no error; nothing is learned of it.
+    pub async fn measure(&self, node: &Arc<Node>, order: MeasureWay) -> Result<Measuring, Refusal> {
+        node.heed(&order.order).await?;
+        let target_uri = crate::actor::target_uri(&order.address)?;
+        let is_sending = self.desk().values().any(|sending| sending.progress() == Progress::Working);
+        let place = Arc::clone(&self.measuring).try_acquire_owned();
+        let Ok(place) = place else { return Ok(Measuring { begun: false }) };
+        if is_sending || node.facts.is_copying() {
+            return Ok(Measuring { begun: false });
+        }
+        let (node, couriers) = (Arc::clone(node), self.clone());
+        tokio::spawn(async move {
+            let courier = node.hypervisor.courier(target_uri);
+            let measured = courier.measure(node.layout.arriving(), format!("measure.{}", node.name)).await;
+            match measured {
+                Ok(rate) => couriers.note(&order.address, rate),
+                Err(error) => tracing::info!(to = order.address, %error, "the way to another node is not measured"),
+            }
+            drop(place);
+        });
+        Ok(Measuring { begun: true })
     }
 
     /// Begins to send a server's frozen layers, or says how far that is.

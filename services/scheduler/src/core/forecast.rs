@@ -18,6 +18,7 @@ use watari_chassis::Entry;
 use watari_model::{
     NodeName, Refusal, SiteName, Timestamp, VmName,
     migration::{Migration, State as Moved},
+    node::Carried,
     outage::{Left, Outage, Scope, State},
     vm::{self, Desired, Vm, Way},
 };
@@ -37,6 +38,8 @@ use order::Mover;
 
 /// So many migrations are a group, of which it is seen how far they differ from others.
 const GROUP: usize = 5;
+/// What migrations showed so long before anything else did is not what the link carries today.
+const OUTDATED_MS: u64 = 30 * 86_400_000;
 
 /// The outlook.
 #[derive(Debug)]
@@ -198,12 +201,14 @@ fn look_ahead(
         let (from, to, measured) = (vm.node()?.clone(), to.clone(), own.is_shown);
         Some(Move { vm: vm.name.clone(), from, to, bytes, base_bytes, measured, warnings, after })
     });
-    let (moves, speed) = (moves.collect(), speed(&snap));
+    let (moves, speed) = (moves.collect(), speed(&snap, rules));
     let (mut moves, path) = as_they_begin(&turn, &foreseen.waiting, moves, speed);
     if some_depend {
         foreseen.left.extend(too_early(&snap, &mut moves));
     }
+    add_untold(&turn, &mut moves);
     let bytes: u64 = moves.iter().map(|m| m.bytes).sum();
+    let speed = speed.filter(|speed| !lint::is_too_soon(&turn, bytes, speed.takes_ms(count(moves.len()), bytes)));
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
         starting,
@@ -211,7 +216,7 @@ fn look_ahead(
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
-        span_ms: speed.and_then(|speed| span(&snap, speed, count(moves.len()), bytes)),
+        span_ms: speed.and_then(|speed| span(&snap, rules, speed, count(moves.len()), bytes)),
         speed,
         path,
         moves,
@@ -238,6 +243,18 @@ fn too_early(snap: &Snapshot, moves: &mut Vec<Move>) -> Vec<Left> {
     let flaws = lint::too_early(snap, &servers);
     moves.retain(|m| flaws.iter().all(|(vm, _)| vm.name != m.vm));
     flaws.into_iter().map(|(vm, flaw)| Left { vm: vm.name.clone(), fault: flaw.refusal(vm) }).collect()
+}
+
+/// Warns of those that write faster than their copies travel and of whom nothing is said; that is a fault of the planner's.
+fn add_untold(turn: &Turn<'_>, moves: &mut [Move]) {
+    for one in moves {
+        let vm = turn.snap.vms.get(one.vm.as_str()).map(|entry| &entry.value);
+        if let Some(warning) = vm.and_then(|vm| lint::too_fast(turn, vm))
+            && !one.warnings.iter().any(|said| said.code() == warning.code())
+        {
+            one.warnings.push(warning);
+        }
+    }
 }
 
 /// In the order of their turns: as migrations wait in their queue, or, where time is short, as they are chosen for it.
@@ -373,7 +390,7 @@ pub(super) fn time_to_empty(turn: &Turn<'_>, outage: &Outage) -> Option<u64> {
     let servers = evacuation::concerned(turn.snap, outage);
     let bytes: u64 = servers.iter().map(|vm| own_bytes(turn, vm).saturating_add(layers_to_send(turn, vm))).sum();
     let bytes = bytes.saturating_add(turn.rooms.bases_to_send(&servers, &outage.scope));
-    Some(speed(turn.snap)?.takes_ms(count(servers.len()), bytes))
+    Some(speed(turn.snap, turn.rules)?.takes_ms(count(servers.len()), bytes))
 }
 
 /// What would travel of a server that leaves its site, with its base image if no other site has that.
@@ -402,22 +419,40 @@ pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
 
 /// The least and the most time that so many moves of so many bytes would take, by groups of the last migrations between
 /// sites taken each by itself: how fast a link is changes from day to day more than it does among neighbours.
-fn span(snap: &Snapshot, speed: Speed, moves: u64, bytes: u64) -> Option<(u64, u64)> {
+fn span(snap: &Snapshot, rules: &Rules, speed: Speed, moves: u64, bytes: u64) -> Option<(u64, u64)> {
     let last = last_crossings(snap);
-    let groups = last.chunks_exact(GROUP).filter_map(|group| Speed::of(&sums(snap, group)));
+    let groups = last.chunks_exact(GROUP).filter_map(|group| Speed::within(&sums(snap, group), rules.bound()));
     let took: Vec<u64> = groups.map(|speed| speed.takes_ms(moves, bytes)).collect();
     let all = speed.takes_ms(moves, bytes);
     let (least, most) = (took.iter().min()?, took.iter().max()?);
     (took.len() > 1).then(|| ((*least).min(all), (*most).max(all)))
 }
 
-/// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead.
-fn speed(snap: &Snapshot) -> Option<Speed> {
-    Speed::of(&crossings(snap)).or_else(|| Speed::new(carried(snap)?, 1_000, 0))
+/// How fast the last migrations between sites were; before there were any, how fast disks went that were sent ahead. No faster
+/// than copies may be now.
+fn speed(snap: &Snapshot, rules: &Rules) -> Option<Speed> {
+    let most = rules.bound();
+    let ahead = || Some(carried(snap)?.min(most.unwrap_or(u64::MAX)));
+    Speed::within(&crossings(snap), most).or_else(|| Speed::new(ahead()?, 1_000, 0))
 }
 
-/// Bytes a second that the way to another site carries at least, by what was last sent ahead.
+/// Bytes a second, by the same.
+pub(super) fn rate(snap: &Snapshot) -> Option<u64> {
+    Speed::of(&crossings(snap)).map(Speed::rate).or_else(|| carried(snap))
+}
+
+/// When it was last shown how fast the way to another site is.
+pub(super) fn shown_at(snap: &Snapshot) -> Option<Timestamp> {
+    let crossed = last_crossings(snap).first().map(|m| m.changed_at);
+    crossed.into_iter().chain(last_carried(snap).map(|carried| carried.at)).max()
+}
+
+/// Bytes a second that the way to another site carries at least, by what was last sent ahead or to measure it.
 pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
+    Some(last_carried(snap)?.bytes_per_second)
+}
+
+fn last_carried(snap: &Snapshot) -> Option<Carried> {
     let nodes = || snap.nodes.values().map(|entry| &entry.value);
     let crosses = |from: &SiteName, address: &str| {
         let there = nodes().find(|node| node.inventory.migration_address == address);
@@ -426,8 +461,8 @@ pub(crate) fn carried(snap: &Snapshot) -> Option<u64> {
     let told = nodes().flat_map(|node| node.inventory.carried.iter().map(move |(address, one)| (node, address, one)));
     let mut told: Vec<_> = told.collect();
     told.sort_by_key(|(_, _, carried)| Reverse(carried.at));
-    let last = told.into_iter().find(|(node, address, _)| crosses(&node.site, address))?;
-    Some(last.2.bytes_per_second).filter(|rate| *rate > 0)
+    let (_, _, last) = told.into_iter().find(|(node, address, _)| crosses(&node.site, address))?;
+    Some(*last).filter(|last| last.bytes_per_second > 0)
 }
 
 /// What the last migrations between sites took together.
@@ -435,10 +470,15 @@ pub(crate) fn crossings(snap: &Snapshot) -> Sums {
     sums(snap, &last_crossings(snap))
 }
 
-/// The last migrations between sites, the newest first.
+/// The last migrations between sites, the newest first; none if the way was seen otherwise so long after all of them.
 fn last_crossings(snap: &Snapshot) -> Vec<&Migration> {
     let crossed = |m: &&Migration| snap.site_of(&m.from) != snap.site_of(&m.to);
-    speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed))
+    let mut last = speed::last(snap.migrations.values().map(|entry| &entry.value).filter(crossed));
+    let newest = last.first().map(|m| m.changed_at);
+    if newest.zip(last_carried(snap)).is_some_and(|(newest, seen)| seen.at.millis_since(newest) > OUTDATED_MS) {
+        last.clear();
+    }
+    last
 }
 
 fn sums(snap: &Snapshot, migrations: &[&Migration]) -> Sums {

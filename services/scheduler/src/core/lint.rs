@@ -20,11 +20,14 @@
 //! | who keeps apart is on no node with others of its group | `apart` |
 //! | processor, networks, base image; labels, firmware, firewall groups | `processor`, `network`, `image`, `means` |
 //! | one that depends on others begins after them, and never at once | `order` |
+//! | who writes faster than its copy travels is told of | none: that is added |
+//! | the time is no less than what the bytes take at the most that may travel | none: no time is told |
 //!
-//! How fast each copy may send is no part of a plan, but a setting; who keeps together wishes for it and goes without it
-//! where that cannot be.
+//! How many copies share the link, and how fast each may send, is no part of a plan, but settings, from which their rates follow
+//! ([`rates`]); who keeps together wishes for it and goes without it where that cannot be.
 
 mod flaw;
+mod rates;
 mod standing;
 
 use std::collections::{HashMap, HashSet};
@@ -45,6 +48,7 @@ use super::{
     turn::Turn,
 };
 pub(crate) use flaw::Flaw;
+pub(crate) use rates::{is_too_soon, too_fast};
 use standing::Standing;
 
 /// An alarm names so many servers.

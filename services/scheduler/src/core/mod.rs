@@ -45,6 +45,7 @@ mod standstill;
 mod strangers;
 mod surplus;
 mod turn;
+mod ways;
 mod weight;
 
 use watari_model::Timestamp;
@@ -76,6 +77,7 @@ pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network, outside_r
 pub(crate) use since::{moved_since, never_left, still_there};
 pub(crate) use speed::{Speed, Sums, part};
 pub(crate) use standstill::stands_still;
+pub(crate) use ways::way_to_measure;
 pub(crate) use weight::{gained, sent};
 
 /// What is to be done now. Of what is in hand nothing is decided again.

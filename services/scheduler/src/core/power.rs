@@ -4,8 +4,8 @@
 //! An outage that began so is named after the moment: it begins once, and one that an operator
 //! called off is not begun again for the same battery. An operator's own outage is left alone. Where the rules want a
 //! person to be asked first it is only proposed, which is an alarm until somebody begins it or calls it off; when the mains
-//! have been back for as long as power flickers it is withdrawn. What is under way already was somebody's word, and goes on
-//! as it does elsewhere.
+//! have been back for as long as power flickers it is withdrawn, unless an alert asks for it as well. What is under way
+//! already was somebody's word, and goes on as it does elsewhere; for what an alert asked, too, a person brings it home.
 //!
 //! A pause that is older than the loss of power did not reckon with it: it ends when the site would be
 //! emptied, whoever began the outage, since one that was forgotten would cost every server that is still
@@ -123,7 +123,7 @@ fn come_home(turn: &mut Turn<'_>, site: &Site, power: Power) {
         return;
     }
     let away = |outage: &Outage| {
-        outage.request_id.starts_with(PREFIX)
+        outage.askers().iter().all(|request| request.starts_with(PREFIX))
             && outage.paused_at.is_none()
             && matches!(outage.state, State::Evacuating | State::Evacuated)
     };
@@ -136,10 +136,10 @@ fn come_home(turn: &mut Turn<'_>, site: &Site, power: Power) {
 
 /// What was proposed because of the battery needs no answer any more.
 fn withdraw(turn: &mut Turn<'_>, site: &Site) {
-    let is_open = |outage: &Outage| outage.is_proposed() && outage.request_id.starts_with(PREFIX);
-    for entry in outages_of(turn.snap, site).filter(|entry| is_open(&entry.value)) {
-        if turn.settled::<Outage>(entry.value.id.as_str()) {
-            turn.change_outage(entry, Change::Lapsed);
+    for entry in outages_of(turn.snap, site).filter(|entry| entry.value.is_proposed()) {
+        let asked = entry.value.askers().iter().find(|request| request.starts_with(PREFIX));
+        if let Some(request) = asked.filter(|_| turn.settled::<Outage>(entry.value.id.as_str())) {
+            turn.change_outage(entry, Change::Unasked(request.clone()));
         }
     }
 }

@@ -243,6 +243,23 @@ pub struct Rules {
     pub trust: Trust,
 }
 
+impl Rules {
+    /// How many copies share a link, one at the least.
+    pub(crate) fn flows(&self) -> u64 {
+        u64::try_from(self.in_flight).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Bytes a second that each copy may send at the most; none if that has no bound.
+    pub(crate) fn copy_bound(&self) -> Option<u64> {
+        (self.bandwidth_mib > 0).then_some(self.bandwidth_mib << 20)
+    }
+
+    /// The same of all that share a link.
+    pub(crate) fn bound(&self) -> Option<u64> {
+        Some(self.copy_bound()?.saturating_mul(self.flows()))
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {

@@ -59,6 +59,15 @@ impl Speed {
         Self::new(sums.bytes, sums.travel_ms(), sums.fixed_ms().checked_div(sums.whole).unwrap_or(0))
     }
 
+    /// The same if no more than so many bytes a second may travel from now on.
+    pub(crate) fn within(sums: &Sums, most: Option<u64>) -> Option<Self> {
+        let learned = Self::of(sums)?;
+        match most.filter(|most| *most < learned.rate()) {
+            Some(most) => Self::new(most, 1_000, sums.fixed_beside(most)),
+            None => Some(learned),
+        }
+    }
+
     /// Bytes a second; never 0.
     pub(crate) fn rate(self) -> u64 {
         part(self.bytes, 1_000, self.travel_ms).max(1)
@@ -249,6 +258,19 @@ mod tests {
         assert_eq!(fixed, [0, 0, (24_000 - 20_000) / 6, 3_000]);
         assert_eq!(sums.fixed_beside(u64::MAX), 4_000, "no more than the quickest took");
         assert_eq!(Sums::default().fixed_beside(MIB), 0);
+    }
+
+    #[test]
+    fn what_may_not_travel_as_fast_as_it_did_takes_longer() {
+        let sums = Sums::of([trip(0, 15_000, 100)].into_iter());
+        let learned = Speed::of(&sums).unwrap();
+        assert_eq!((learned.rate(), learned.fixed_ms), (10 * MIB, 5_000));
+        for most in [None, Some(10 * MIB), Some(99 * MIB)] {
+            assert_eq!(Speed::within(&sums, most), Some(learned), "{most:?}");
+        }
+        let bounded = Speed::within(&sums, Some(8 * MIB)).unwrap();
+        assert_eq!((bounded.rate(), bounded.fixed_ms), (8 * MIB, 2_500), "of the time that they took less was theirs");
+        assert_eq!(Speed::within(&Sums::default(), Some(MIB)), None, "a bound is no measure");
     }
 
     #[test]

@@ -22,7 +22,6 @@ use super::{
     forecast, isolation, naming,
     placement::Rooms,
     snapshot::{Answer, Outcome, Sight},
-    speed::Speed,
 };
 
 /// The longest pause between tries of an operation that fails.
@@ -81,10 +80,17 @@ impl<'a> Turn<'a> {
         self.by_vm.get(vm).cloned().unwrap_or_default().into_iter()
     }
 
-    /// What the link between sites carried in the last migrations, in bytes a second; none if there were none. All
-    /// migrations are gone through for it: once, and only if somebody asks.
+    /// What the link between sites carried the last times, in bytes a second; none if nothing has shown it. All migrations are
+    /// gone through for it: once, and only if somebody asks.
     pub(crate) fn link_rate(&self) -> Option<u64> {
-        *self.link_rate.get_or_init(|| Speed::of(&forecast::crossings(self.snap)).map(Speed::rate))
+        *self.link_rate.get_or_init(|| forecast::rate(self.snap))
+    }
+
+    /// Bytes a second for each of the copies that cross at once: its part of the link, and no more than it may send. None if
+    /// neither is known.
+    pub(crate) fn share(&self) -> Option<u64> {
+        let part = self.link_rate().map(|rate| (rate / self.rules.flows()).max(1));
+        part.into_iter().chain(self.rules.copy_bound()).min()
     }
 
     /// Whether a server is on its way, or about to be.

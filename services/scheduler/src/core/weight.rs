@@ -41,15 +41,15 @@ impl Own {
         let node = vm.node().and_then(|node| turn.rooms.get(node));
         let weight = node.and_then(|room| room.node().inventory.weights.get(&vm.name)).copied();
         let is_busy = weight.is_some_and(|weight| weight.dirty_bytes_per_second.is_some_and(|dirty| dirty > 0));
-        let rate = if is_busy { turn.link_rate() } else { None };
+        let rate = if is_busy { turn.share() } else { None };
         Self { bytes: bytes(vm, last, weight, rate), is_shown: last.is_some(), weight }
     }
 
-    /// That a server writes about as fast as the link carries, or faster, if that slows it down on its way: one that
+    /// That a server writes about as fast as its copy is carried, or faster, if that slows it down on its way: one that
     /// may stand still for longer does that instead.
     pub(super) fn too_busy(&self, turn: &Turn<'_>, vm: &Vm) -> Option<Refusal> {
         let dirty = self.weight?.dirty_bytes_per_second.filter(|_| vm.spec.max_downtime_seconds.is_none())?;
-        let rate = turn.link_rate().filter(|rate| dirty > rate - rate / SLOWEST_PART)?;
+        let rate = turn.share().filter(|rate| dirty > rate - rate / SLOWEST_PART)?;
         let mib = |bytes: u64| (bytes >> 20).to_string();
         Some(Refusal::TooBusy { vm: vm.name.to_string(), written: mib(dirty), carried: mib(rate) })
     }

@@ -26,7 +26,7 @@ use watari_contracts::scheduler::{
     GetProject, GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites, ListVms, MigrateVm,
     PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RehearseOutage, RescheduleOutage, ResizeVm,
     ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, SetProject, ShutDownNodes, StartOutage, StartVm, StopVm,
-    TellPower, VmConsole, VmConsoleLog, VmScreenshot,
+    TellPower, VmConsole, VmConsoleLog, VmScreenshot, WithdrawOutage,
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -121,7 +121,7 @@ impl Desk {
             GetVm => get_vm, ListVms => list_vms, MigrateVm => migrate_vm, PreseedVm => preseed_vm, VmConsoleLog => console_log, VmScreenshot => screenshot,
             ListMigrations => list_migrations, GetMigration => get_migration, CancelMigration => cancel_migration,
             ListSites => list_sites, EvacuateSite => evacuate_site, ReturnSite => return_site, TellPower => tell_power,
-            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, RehearseOutage => rehearse_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, CancelOutage => cancel_outage,
+            PromoteFrontEnd => promote_front_end, DrainNode => drain_node, GetOutage => get_outage, ListOutages => list_outages, PlanOutage => plan_outage, RehearseOutage => rehearse_outage, ScheduleOutage => schedule_outage, RescheduleOutage => reschedule_outage, StartOutage => start_outage, PauseOutage => pause_outage, ResumeOutage => resume_outage, ShutDownNodes => shut_down_nodes, WithdrawOutage => withdraw_outage, CancelOutage => cancel_outage,
             GetDisk => get_disk, ListDisks => list_disks, DeleteDisk => delete_disk if within_project,
             AddKey => add_key, GetKey => get_key, ListKeys => list_keys, DeleteKey => delete_key,
             CreateProject => create_project, GetProject => get_project, ListProjects => list_projects, SetProject => set_project, DeleteProject => delete_project,

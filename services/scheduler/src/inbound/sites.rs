@@ -2,7 +2,8 @@
 
 use watari_chassis::{WriteError, clock, telemetry::trace};
 use watari_contracts::scheduler::{
-    DrainNode, EvacuateSite, ListSites, OutageView, ReturnSite, SitePage, SiteView, TellPower,
+    DrainNode, EvacuateSite, ListSites, OutagePage, OutageView, ReturnSite, SitePage, SiteView, TellPower,
+    WithdrawOutage,
 };
 use watari_model::{
     OutageId, Refusal, Said, SiteName,
@@ -84,9 +85,15 @@ impl Desk {
         request_id: Option<String>,
     ) -> Result<OutageView, Refusal> {
         let scope = Scope::Site(site.clone());
-        let emptied = open(snap, &scope).filter(|open| open.state.drains());
-        if let Some(known) = emptied.or_else(|| proposed(snap, &scope)) {
-            return Ok(self.show_outage(known));
+        if let Some(emptied) = open(snap, &scope).filter(|open| open.state.drains()) {
+            return Ok(self.show_outage(emptied));
+        }
+        if let Some(known) = outages_of(snap, &scope).find(|outage| outage.is_proposed()) {
+            let too = |outage: &mut Outage| match request_id.clone().filter(|_| outage.is_proposed()) {
+                Some(request) => apply(outage, Change::AlsoAsked(request)),
+                None => Ok(()),
+            };
+            return self.amend_outage(&known.id, too).await;
         }
         let id = next_id(snap, site.as_str(), &scope)?;
         let outage = Outage::proposed(id, scope, note, request_id.unwrap_or_default(), clock::now());
@@ -96,6 +103,24 @@ impl Desk {
             "an outage is proposed and waits for an operator"
         );
         self.store_new(&outage).await
+    }
+
+    /// What has begun meanwhile, or was given a time, is an operator's word and stands.
+    pub(super) async fn withdraw_outage(self, request: WithdrawOutage) -> Result<OutagePage, Refusal> {
+        let WithdrawOutage { site, request_id } = request;
+        check_request_id(Some(&request_id))?;
+        self.check_site(&site).await?;
+        let _turn = self.turns.take(&format!("outage {site}")).await;
+        let snap = self.executor.view();
+        let over = |outage: &mut Outage| {
+            let unasked = Change::Unasked(request_id.clone());
+            if outage.waits_for(&request_id) { apply(outage, unasked) } else { Ok(()) }
+        };
+        let mut outages = Vec::new();
+        for outage in outages_of(&snap, &Scope::Site(site)).filter(|outage| outage.waits_for(&request_id)) {
+            outages.push(self.amend_outage(&outage.id, over).await?);
+        }
+        Ok(OutagePage { outages })
     }
 
     pub(super) async fn drain_node(self, request: DrainNode) -> Result<OutageView, Refusal> {
@@ -195,22 +220,22 @@ pub(super) fn apply(outage: &mut Outage, change: Change) -> Result<(), Refusal> 
 
 /// The outage of a scope that has begun and is not over.
 pub(super) fn open<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
-    snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && outage.state.is_open())
+    outages_of(snap, scope).find(|outage| outage.state.is_open())
 }
 
-/// The outage of a scope that waits for an operator to begin it.
-fn proposed<'s>(snap: &'s Snapshot, scope: &Scope) -> Option<&'s Outage> {
-    snap.outages.values().map(|entry| &entry.value).find(|outage| outage.scope == *scope && outage.is_proposed())
+fn outages_of<'s>(snap: &'s Snapshot, scope: &Scope) -> impl Iterator<Item = &'s Outage> {
+    snap.outages.values().map(|entry| &entry.value).filter(move |outage| outage.scope == *scope)
 }
 
-/// The outage that the same request made.
+/// The outage that the same request made, or asked for as well.
 pub(super) fn asked_before<'s>(
     snap: &'s Snapshot,
     request_id: Option<&str>,
     scope: &Scope,
 ) -> Result<Option<&'s Outage>, Refusal> {
     let Some(id) = request_id else { return Ok(None) };
-    match snap.outages.values().map(|entry| &entry.value).find(|outage| outage.request_id == id) {
+    let asked = |outage: &&Outage| outage.request_id == id || outage.asked_by.iter().any(|asked| asked == id);
+    match snap.outages.values().map(|entry| &entry.value).find(asked) {
         Some(outage) if outage.scope == *scope => Ok(Some(outage)),
         Some(_) => Err(Refusal::RequestIdReused { request_id: id.to_owned() }),
         None => Ok(None),

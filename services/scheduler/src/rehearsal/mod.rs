@@ -74,11 +74,10 @@ pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget
     let rate = Rate::of(&snap, wish.link);
     let loads = Loads::of(&snap);
     let all = account::concerned(&snap, &outage, &site);
-    let bandwidth = (rules.bandwidth_mib > 0).then_some(rules.bandwidth_mib << 20);
-    let bounded = rate.within(bandwidth, rules.in_flight);
+    let bounded = rate.within(rules);
     let pace = Pace::of(&snap, &loads, bounded, &all, times.battery, budget);
     let stored = snap.outages.contains_key(outage.id.as_str());
-    let link = Link::new(rate.bytes, rules.in_flight, bandwidth).with_fixed(bounded.fixed_ms());
+    let link = Link::new(rate.bytes, rules.in_flight, rules.copy_bound()).with_fixed(bounded.fixed_ms());
     let mut twin = Twin::new(snap, pace.rules(rules), (outage.id.clone(), site), (link, loads), start);
     twin.goes_in_steps_of(pace.step_ms);
     for (node, after_ms) in wish.troubles.fails {

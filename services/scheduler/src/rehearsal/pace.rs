@@ -66,11 +66,9 @@ impl Rate {
         self.past.fixed_beside(self.bytes)
     }
 
-    /// What so many copies at once take of it, if each has a bound of its own.
-    pub(super) fn within(self, most: Option<u64>, in_flight: usize) -> Self {
-        let flows = u64::try_from(in_flight.max(1)).unwrap_or(1);
-        let bytes = most.map_or(self.bytes, |most| self.bytes.min(most.saturating_mul(flows)));
-        Self { bytes, ..self }
+    /// What as many copies as travel at once take of it, if each has a bound of its own.
+    pub(super) fn within(self, rules: &Rules) -> Self {
+        Self { bytes: rules.bound().map_or(self.bytes, |most| self.bytes.min(most)), ..self }
     }
 }
 

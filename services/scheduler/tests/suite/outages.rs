@@ -6,8 +6,8 @@ use crate::support::{Cloud, SOON, create};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
     CancelOutage, CreateVm, EvacuateSite, FailingNode, GetOutage, Known, Leaving, ListMigrations, ListOutages,
-    MigrationView, OutageView, PauseOutage, RehearseOutage, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage,
-    StopVm,
+    MigrationView, OutagePage, OutageView, PauseOutage, RehearseOutage, RescheduleOutage, ResumeOutage, ReturnSite,
+    ScheduleOutage, StartOutage, StopVm, WithdrawOutage,
 };
 use watari_model::{
     OutageId, Refusal, migration,
@@ -228,4 +228,36 @@ async fn what_is_proposed_moves_nobody_until_an_operator_begins_it() {
     until(&cloud, &again.id, |outage| outage.state == State::Cancelled).await;
     assert_eq!(cloud.ask(&wish("alert/5/1")).await.unwrap().id, begun.id, "it is under way");
     until(&cloud, &begun.id, |outage| outage.state == State::Evacuated).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_is_withdrawn_when_nobody_asks_for_it_any_more_and_what_has_begun_goes_on() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let site = || "myodaiji".parse().unwrap();
+    let wish = |id: &str| EvacuateSite {
+        request_id: Some(id.to_owned()),
+        site: site(),
+        propose: Some("RoomTooHot".to_owned()),
+    };
+    let over = |id: &str| WithdrawOutage { site: site(), request_id: id.to_owned() };
+    assert_eq!(cloud.ask(&over("alert/heat/1")).await.unwrap().outages, [], "nothing waits");
+    let proposed = cloud.ask(&wish("alert/heat/1")).await.unwrap();
+    assert_eq!(cloud.ask(&wish("alert/water/1")).await.unwrap().id, proposed.id, "it is one question");
+    let states = |page: OutagePage| page.outages.iter().map(|o| (o.id.clone(), o.state)).collect::<Vec<_>>();
+    let waits = states(cloud.ask(&over("alert/heat/1")).await.unwrap());
+    assert_eq!(waits, [(proposed.id.clone(), State::Scheduled)], "the water is still there");
+    let gone = states(cloud.ask(&over("alert/water/1")).await.unwrap());
+    assert_eq!(gone, [(proposed.id.clone(), State::Cancelled)]);
+    assert_eq!(cloud.ask(&over("alert/water/1")).await.unwrap().outages, [], "said twice");
+    assert_eq!(cloud.ask(&wish("alert/heat/1")).await.unwrap().state, State::Cancelled, "it was told before");
+
+    let again = cloud.ask(&wish("alert/heat/9")).await.unwrap();
+    assert_ne!(again.id, proposed.id, "it is hot again");
+    cloud.ask(&StartOutage { id: again.id.clone() }).await.unwrap();
+    assert_eq!(cloud.ask(&over("alert/heat/9")).await.unwrap().outages, [], "an operator has begun it");
+    until(&cloud, &again.id, |outage| outage.state == State::Evacuated).await;
+    let nowhere = WithdrawOutage { site: "nowhere".parse().unwrap(), ..over("alert/heat/9") };
+    assert!(matches!(cloud.ask(&nowhere).await, Err(Refusal::SiteUnknown { .. })));
+    assert_eq!(cloud.ask(&over("")).await.unwrap_err().code(), "request.out-of-range");
 }

@@ -21,6 +21,18 @@ pub struct EvacuateSite {
     pub propose: Option<String>,
 }
 
+/// What a request proposed ([`EvacuateSite::propose`]) is over: the outage is withdrawn unless others ask for it as well. One that
+/// has begun goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawOutage {
+    /// Of which site.
+    pub site: SiteName,
+    /// The request that proposed it. Where that is named `CAUSE/SINCE`, in seconds since 1970, what the same cause proposed
+    /// before is over as well.
+    pub request_id: String,
+}
+
 /// Bring a site's servers home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

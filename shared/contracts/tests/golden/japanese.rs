@@ -41,6 +41,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.outage.start", "予定された停電計画を、時刻を待たずに開始します。"),
     ("watari.v1.outage.pause", "停電計画の新しい移行を、当面始めないようにします。"),
     ("watari.v1.outage.resume", "一時停止した停電計画を再開します。"),
+    ("watari.v1.outage.withdraw", "開始待ちの停電計画を、理由がなくなったため取り下げます。"),
     ("watari.v1.outage.cancel", "停電計画を取り消します。"),
     ("watari.v1.outage.shut-down", "退避が済んだサイトのノードを停止します。"),
     ("watari.v1.snapshot.create", "サーバのディスクのスナップショットを作成します。"),

@@ -19,7 +19,7 @@ macro_rules! each_request {
                 CreateSnapshot RevertSnapshot DeleteSnapshot
                 ListMigrations
                 GetMigration CancelMigration ListSites EvacuateSite ReturnSite TellPower PromoteFrontEnd DrainNode GetOutage
-                ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes CancelOutage
+                ListOutages PlanOutage RehearseOutage ScheduleOutage RescheduleOutage StartOutage PauseOutage ResumeOutage ShutDownNodes WithdrawOutage CancelOutage
                 GetDisk ListDisks DeleteDisk
                 AddKey GetKey ListKeys DeleteKey
                 CreateProject GetProject ListProjects SetProject DeleteProject;
@@ -69,6 +69,7 @@ pub(crate) fn commands(samples: &Samples) {
     }
     check! {
         Start Stop Suspend Reboot Remove Receive Send Abort Resume Grow Freeze TakeSnapshot RevertDisk SendAhead
+        MeasureWay
         DropLayers DropDisk Discard Release ShutDown Hold Observe ObserveAll TakeInventory ReadConsole TakePicture UseConsole
         KeepConsole
     }

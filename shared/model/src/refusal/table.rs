@@ -189,6 +189,18 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     NoImage { vm, image } "placement.no-image" 409 Later
         en "server {vm} stands on image {image}, of which no front end has a copy and which no node that could take it keeps" "bring back the front end that had it (watari image show {image}), or import the very same file once more: watari image import FILE --name {image}-again"
         ja "サーバ {vm} の土台であるイメージ {image} は、どのフロントエンドにもコピーがなく、受け入れられるノードにもありません" "コピーを持っていたフロントエンドを復旧するか (watari image show {image})、同じファイルをもう一度取り込んでください: watari image import ファイル --name {image}-again";
+    /// Its guest could live on no other node's processor.
+    NoProcessor { vm, detail: Said } "placement.no-processor" 409 Later
+        en "server {vm} could live on the processor of no other node: {detail}" "set one model for all nodes in the section [cpu] of their node-agent.toml, restart their agents, and then the server: watari vm reboot {vm}"
+        ja "サーバ {vm} が動作を続けられるプロセッサのノードがほかにありません: {detail}" "すべてのノードの node-agent.toml の [cpu] に共通のモデルを設定し、エージェントを再起動してから、サーバを再起動してください: watari vm reboot {vm}";
+    /// No node brings its networks.
+    NetworkUnbound { vm, detail: Said } "placement.network-unbound" 409 Later
+        en "no node that could take server {vm} brings its networks: {detail}" "give a node there what it lacks: a bridge under [networks.segments] or the tunnel's address in its node-agent.toml, VLANs in its kernel; then restart its agent. `watari node show NODE` tells what it brings"
+        ja "サーバ {vm} のネットワークに接続できるノードがありません: {detail}" "不足しているものをノードに用意し (node-agent.toml の [networks.segments] のブリッジやトンネルのアドレス、カーネルの VLAN 機能)、エージェントを再起動してください。`watari node show ノード` で確認できます";
+    /// It is bound to a label, which no node has.
+    NoLabel { vm, detail: Said } "placement.no-label" 409 Later
+        en "server {vm} is bound to a label that no node has which could take it: {detail}" "give a node there the label, under [labels] in its node-agent.toml, and restart its agent; or agree that it stays: watari vm edit {vm} --evacuate stay"
+        ja "サーバ {vm} に必要なラベルを持つノードがありません: {detail}" "ノードの node-agent.toml の [labels] にラベルを追加し、エージェントを再起動してください。残してよければ watari vm edit {vm} --evacuate stay を実行します";
     /// No such node.
     NodeUnknown { node } "node.unknown" 404 No
         en "there is no node named {node}" "list the nodes with: watari node list"

@@ -176,6 +176,41 @@ fn who_writes_as_fast_as_the_link_carries_counts_for_more_and_is_warned_of_unles
 }
 
 #[test]
+fn a_copy_has_its_part_of_the_link_and_no_more_than_it_may_send_and_the_plan_reckons_with_that() {
+    const MIB: u64 = 1 << 20;
+    // The link carries 10 MiB a second, as above.
+    let measured = Some(Measured { total_ms: 15_000, memory_bytes: 100 * MIB, ..Measured::default() });
+    let last = Migration {
+        state: State::Completed,
+        measured,
+        copying_at: Some(at(0)),
+        changed_at: at(15_000),
+        ..migration("mail")
+    };
+    let plan = |rules: &Rules, last: Option<&Migration>| {
+        let weight = Weight { disk_bytes: 0, dirty_bytes_per_second: Some(4 * MIB) };
+        let tells = |m1: &mut Node| m1.inventory.weights.extend([("mail".parse().unwrap(), weight)]);
+        let snap = snapshot(tells, vec![running("mail")], last.cloned());
+        let plan = forecast(&snap, rules, &"myodaiji".parse().unwrap(), at(20_000)).unwrap();
+        let carried = plan.moves[0].warnings.iter().map(|why| match why {
+            Refusal::TooBusy { carried, .. } => carried.clone(),
+            other => panic!("{other:?}"),
+        });
+        (plan.moves[0].bytes / MIB, carried.collect::<Vec<_>>(), plan.estimated_ms())
+    };
+    let rules = |in_flight: usize, bandwidth_mib: u64| Rules { in_flight, bandwidth_mib, ..Rules::default() };
+    // Of 100 MiB, 4 MiB a second are written anew while 10 are sent: 166 in all.
+    assert_eq!(plan(&rules(1, 0), Some(&last)), (166, vec![], Some(21_666)));
+    assert_eq!(plan(&rules(2, 0), Some(&last)).0, 500, "two share it");
+    assert_eq!(plan(&rules(4, 0), Some(&last)).1, ["2"], "a fourth is slower than the server writes");
+    let (bytes, carried, took) = plan(&rules(1, 3), Some(&last));
+    assert_eq!((bytes, carried), (2_000, vec!["3".to_owned()]), "it is slowed down");
+    assert_eq!(took.map(|ms| ms / 1_000), Some(666), "a bound that is set now holds whatever was learned before");
+    // The bound is known before the link is; how long it takes is not.
+    assert_eq!(plan(&rules(1, 3), None), (2_560, vec!["3".to_owned()], None));
+}
+
+#[test]
 fn before_any_server_has_crossed_the_link_is_known_by_disks_that_were_sent_ahead_to_another_site() {
     let carried = |rate: u64, ms: u64| Carried { bytes_per_second: rate << 20, at: at(ms) };
     let tells = |m1: &mut Node| {
@@ -190,8 +225,14 @@ fn before_any_server_has_crossed_the_link_is_known_by_disks_that_were_sent_ahead
         copying_at: Some(at(0)),
         ..migration("mail")
     };
-    let plan = foreseen_where(tells, vec![running("mail")], Some(last), 20_000);
+    let plan = foreseen_where(tells, vec![running("mail")], Some(last.clone()), 20_000);
     assert_eq!(plan.estimated_ms(), Some(15_000), "migrations tell it better");
+    let outdated = |m1: &mut Node| {
+        let month = 31 * 86_400_000;
+        m1.inventory.carried = [("y1.test".to_owned(), carried(20, month))].into();
+    };
+    let plan = foreseen_where(outdated, vec![running("mail")], Some(last), 20_000);
+    assert_eq!(plan.estimated_ms(), Some(5_000), "but not for ever");
 }
 
 /// Of 8 MiB, which depends on others.
@@ -240,8 +281,8 @@ fn how_sure_an_estimate_is_follows_from_how_much_the_last_migrations_differ() {
             put(&mut docs.migrations, &mut counter, crossed(number, *took_ms), 0);
         }
         let snap = Snapshot { nodes: docs.nodes, migrations: docs.migrations, ..Snapshot::default() };
-        let all = speed(&snap).unwrap();
-        (span(&snap, all, 10, 1_000 << 20), all.takes_ms(10, 1_000 << 20))
+        let (rules, all) = (Rules::default(), speed(&snap, &Rules::default()).unwrap());
+        (span(&snap, &rules, all, 10, 1_000 << 20), all.takes_ms(10, 1_000 << 20))
     };
     assert_eq!(with(&[10_000; 9]).0, None, "one group alone says nothing");
     let alike = with(&[10_000; 10]);

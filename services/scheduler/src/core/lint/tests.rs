@@ -6,17 +6,19 @@ use proptest::prelude::*;
 use watari_chassis::Entry;
 use watari_model::{
     NodeName, Refusal, VmName,
-    migration::Reason,
-    node::{self, Node, Virtualisation},
+    migration::{Measured, Migration, Reason, State as Moved},
+    node::{self, Node, Virtualisation, Weight},
     outage::{Outage, Scope},
     vm::{Change, Company, Membership, Vm},
 };
 
-use super::{Answer, SECOND_CHOICES, checked, never_at_once, too_early};
+use super::{Answer, SECOND_CHOICES, checked, is_too_soon, never_at_once, too_early, too_fast};
 use crate::core::{
     Action, Rules, Snapshot, evacuation,
+    forecast::forecast,
     tests::documents::{self, Documents, at, name, put},
     turn::Turn,
+    weight::{self, Own},
 };
 
 fn outage() -> Outage {
@@ -254,6 +256,39 @@ fn of_two_of_which_one_depends_on_the_other_only_one_begins() {
     assert_eq!((begun.len(), alarm.as_str()), (2, ""));
 }
 
+/// Has a server have crossed with so many MiB in so many milliseconds, and a node tell how many MiB a second another writes.
+fn measure(snap: &mut Snapshot, (mib, millis): (u64, u64), vm: &str, written: u64) {
+    let measured = Measured { total_ms: millis, memory_bytes: mib << 20, ..Measured::default() };
+    let (state, measured, copying_at) = (Moved::Completed, Some(measured), Some(at(0)));
+    let value = Migration { state, measured, copying_at, changed_at: at(millis), ..documents::migration("mail") };
+    let (key, entry) = (value.id.to_string(), Entry { value, revision: 9, created: at(0) });
+    Arc::make_mut(&mut snap.migrations).insert(key, Arc::new(entry));
+    let weight = Weight { disk_bytes: 0, dirty_bytes_per_second: Some(written << 20) };
+    let node = snap.vms[vm].value.node().unwrap().to_string();
+    edit_node(snap, &node, |node| node.inventory.weights.extend([(vm.parse().unwrap(), weight)]));
+}
+
+#[test]
+fn who_writes_faster_than_its_copy_travels_is_told_of_and_no_time_is_shorter_than_that_of_the_bytes() {
+    let mut snap = campus(two());
+    // 10 MiB a second, beside five seconds of the migration's own.
+    measure(&mut snap, (100, 15_000), "a", 4);
+    let found = |in_flight: usize, bandwidth_mib: u64| {
+        let rules = Rules { in_flight, bandwidth_mib, ..Rules::default() };
+        let turn = Turn::new(&snap, &rules, at(0));
+        let is_slow = |vm: &str| too_fast(&turn, &snap.vms[vm].value).is_some();
+        assert!(!is_slow("b"), "nothing is known of it");
+        let soonest = (0..400).map(|tenths| tenths * 100).find(|ms| !is_too_soon(&turn, 100 << 20, *ms));
+        (is_slow("a"), soonest)
+    };
+    assert_eq!(found(1, 0), (false, Some(10_000)));
+    assert_eq!(found(2, 0), (false, Some(10_000)), "together they have the whole link");
+    assert_eq!(found(3, 0), (true, Some(10_000)));
+    assert_eq!(found(1, 4), (true, Some(25_000)));
+    assert_eq!(found(2, 5), (false, Some(10_000)));
+    assert_eq!(found(3, 50), (true, Some(10_000)), "more than the link has is no share");
+}
+
 /// A server: its memory, its node, perhaps a group, its priority.
 type Draft = (u64, u8, Option<u8>, u8);
 
@@ -295,6 +330,22 @@ proptest! {
         let (_, left, alarm) = planned(&snap);
         prop_assert_eq!(alarm, "");
         prop_assert!(left.iter().all(|why| why.code() != "outage.plan-flawed"), "{:?}", left);
+    }
+
+    #[test]
+    fn plans_tell_who_is_slowed_down_and_their_times_stand_the_check(
+        (nodes, servers) in worlds(), link in (1_u64..200, 1_000_u64..30_000), written in 0_u64..30,
+        in_flight in 1_usize..4, bandwidth_mib in 0_u64..20,
+    ) {
+        let rules = Rules { in_flight, bandwidth_mib, ..Rules::default() };
+        let mut snap = world(nodes, servers);
+        measure(&mut snap, link, "v0", written);
+        let turn = Turn::new(&snap, &rules, at(60_000));
+        let vm = &snap.vms["v0"].value;
+        let own = Own::of(&turn, vm, weight::last(&turn, vm));
+        prop_assert!(too_fast(&turn, vm).is_none() || own.too_busy(&turn, vm).is_some(), "nothing is said of it");
+        let plan = forecast(&snap, &rules, &"myodaiji".parse().unwrap(), at(60_000)).unwrap();
+        prop_assert!(plan.estimated_ms().is_some(), "it is too short");
     }
 
     #[test]

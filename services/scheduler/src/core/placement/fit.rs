@@ -65,9 +65,13 @@ impl Unfit {
         Said::new(en, self.japanese(self.free()))
     }
 
-    /// Whether the node would do but for that, or is out of the question for a reason that is not its own.
-    pub(super) fn blames(&self, lack: &Self) -> bool {
-        self == lack || matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost | Self::Here)
+    /// Whether the node is out of the question whatever the server needs.
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost | Self::Here)
+    }
+
+    pub(super) const fn is_network(&self) -> bool {
+        matches!(self, Self::Segment(_) | Self::SegmentMtu { .. } | Self::Vlan | Self::Tunnel(_))
     }
 
     const fn is_verb(&self) -> bool {

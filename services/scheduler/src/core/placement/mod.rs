@@ -13,7 +13,7 @@ mod room;
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use watari_model::{NodeName, Refusal, SegmentName, SiteName, VmName, network, node::Node, vm::Vm};
+use watari_model::{NodeName, Refusal, Said, SegmentName, SiteName, VmName, network, node::Node, vm::Vm};
 
 pub(crate) use bases::{Bases, Supply};
 use fit::{Unfit, explain};
@@ -87,8 +87,8 @@ pub(crate) type Candidates<'a> = &'a dyn Fn(&Node) -> bool;
 /// fits.
 ///
 /// # Errors
-/// [`Refusal::NoRoom`], saying how many nodes were looked at and what was the matter with each; [`Refusal::NoUefi`] if
-/// it is the firmware alone, [`Refusal::NoImage`] if it is the base image.
+/// [`Refusal::NoRoom`], saying how many nodes were looked at and what was the matter with each; if it is one thing alone,
+/// as the firmware or the base image, that of its own name.
 pub(crate) fn choose(
     rooms: &Rooms,
     need: &Need<'_>,
@@ -113,16 +113,29 @@ pub(crate) fn choose(
         (Reverse(avoid.contains(name)), room.free().memory_mib, room.free().vcpus, Reverse(name.clone()))
     });
     best.map(|room| room.node().name.clone()).ok_or_else(|| {
-        let blames = |lack: &Unfit| unfit.contains(lack) && unfit.iter().all(|why| why.blames(lack));
-        if blames(&Unfit::Uefi) {
-            return no_uefi(need, &bare);
-        }
-        if blames(&Unfit::Base) {
-            return no_image(need);
-        }
         let detail = explain(&unfit, rooms.iter().count(), only_site(rooms, candidates));
-        Refusal::NoRoom { vm: need.name().to_string(), detail }
+        nowhere(need, &unfit, &bare, detail)
     })
+}
+
+/// Why no node takes a server: what all that come into question lack has a remedy of its own.
+fn nowhere(need: &Need<'_>, unfit: &[Unfit], bare: &[&NodeName], detail: Said) -> Refusal {
+    let all_lack =
+        |lack: fn(&Unfit) -> bool| unfit.iter().any(lack) && unfit.iter().all(|why| lack(why) || why.is_closed());
+    let vm = need.name().to_string();
+    if all_lack(|why| *why == Unfit::Uefi) {
+        no_uefi(need, bare)
+    } else if all_lack(|why| *why == Unfit::Base) {
+        no_image(need)
+    } else if all_lack(|why| *why == Unfit::Processor) {
+        Refusal::NoProcessor { vm, detail }
+    } else if all_lack(Unfit::is_network) {
+        Refusal::NetworkUnbound { vm, detail }
+    } else if all_lack(|why| matches!(why, Unfit::Label(_))) {
+        Refusal::NoLabel { vm, detail }
+    } else {
+        Refusal::NoRoom { vm, detail }
+    }
 }
 
 /// The site of all candidates, if it is one.

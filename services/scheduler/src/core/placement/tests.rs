@@ -105,8 +105,17 @@ fn a_live_server_goes_only_where_its_processor_is_and_a_started_one_anywhere() {
         on_kvm("y1", "yamate", &["aes"]),
         on_kvm("y2", "yamate", &["aes", "avx2", "avx512f"]),
     ]);
-    let chosen = choose(&Rooms::of(&snap, &rules), &Need::crossing(&vm, &snap), ANYWHERE, &[]);
-    assert_eq!(chosen.unwrap().as_str(), "y2");
+    let chosen = |snap: &Snapshot| choose(&Rooms::of(snap, &rules), &Need::crossing(&vm, snap), ANYWHERE, &[]);
+    assert_eq!(chosen(&snap).unwrap().as_str(), "y2");
+    let (home, poor) = (on_kvm("m1", "myodaiji", &["aes", "avx2"]), on_kvm("y1", "yamate", &["aes"]));
+    snap.nodes = docs([home.clone(), poor.clone()]);
+    let refused = chosen(&snap).unwrap_err();
+    assert_eq!(refused.code(), "placement.no-processor", "its own node is not in question: {refused}");
+    assert!(refused.english().remedy.contains("[cpu]") && refused.japanese().remedy.contains("[cpu]"), "{refused}");
+    let mut full = on_kvm("y2", "yamate", &["aes", "avx2"]);
+    full.inventory.memory_mib = 64;
+    snap.nodes = docs([home, poor, full]);
+    assert_eq!(chosen(&snap).unwrap_err().code(), "placement.no-room", "room on the other would help as well");
 }
 
 /// Two nodes at each campus, and the image of all servers at these sites.
@@ -223,6 +232,8 @@ fn labels_and_each_resource_with_its_ratio_bind() {
     assert_eq!(place(&vm, &plain).unwrap(), "m2");
     vm.spec.node_labels.insert("disk".to_owned(), "hdd".to_owned());
     assert!(place(&vm, &plain).unwrap_err().contains("2 without the label disk=hdd"));
+    let refused = choose(&Rooms::of(&snap, &plain), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap_err();
+    assert_eq!(refused.code(), "placement.no-label");
     vm.spec.node_labels.clear();
 
     // Both nodes have 8 processors and 100 GiB of disk, m1 has the 4096 MiB.
@@ -293,6 +304,10 @@ fn a_server_goes_only_where_its_segment_has_a_bridge_and_the_refusal_names_the_s
     snap.nodes = docs([bare]);
     let refused = on(&snap).unwrap_err();
     assert!(refused.english().cause.contains("1 node: 1 without a bridge for segment campus"), "{refused}");
+    assert_eq!(refused.code(), "placement.network-unbound");
+    let narrow = documents::node("m3", "myodaiji", 64);
+    snap.nodes = docs([snap.nodes["m2"].value.clone(), narrow]);
+    assert_eq!(on(&snap).unwrap_err().code(), "placement.no-room", "there is not one thing alone that would help");
 }
 
 #[test]

@@ -175,3 +175,26 @@ fn one_question_at_a_time_is_asked_about_a_site() {
     campus.told(Supply::Mains, None, 80);
     assert_eq!(campus.decided(decide, 200), []);
 }
+
+#[test]
+fn what_an_alert_asks_as_well_waits_on_when_the_mains_are_back_and_is_for_a_person_to_bring_home() {
+    let heat = || Change::AlsoAsked("alert/c4/75".to_owned());
+    let mut campus = under(PowerRules { on_battery: Trigger::Ask, ..ACTS });
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 70), began(Leg::Scheduled));
+    campus.asked(heat(), 75);
+    campus.told(Supply::Mains, None, 80);
+    assert_eq!(campus.decided(decide, 200), began(Leg::Scheduled), "the battery does not ask any more");
+    assert_eq!(campus.docs.outages["myodaiji-1"].value.askers(), ["alert/c4/75"]);
+    assert_eq!(campus.decided(decide, 201), []);
+    campus.asked(Change::Unasked("alert/c4/75".to_owned()), 210);
+    assert_eq!(campus.docs.outages["myodaiji-1"].value.state, Leg::Cancelled);
+
+    let mut campus = under(PowerRules { on_battery: Trigger::Ask, ..ACTS });
+    campus.told(Supply::Battery, None, 10);
+    assert_eq!(campus.decided(decide, 70), began(Leg::Scheduled));
+    campus.asked(heat(), 75);
+    campus.asked(Change::BeginAsked, 76);
+    campus.told(Supply::Mains, None, 80);
+    assert_eq!(campus.decided(decide, 1_000), [], "the room may still be hot");
+}

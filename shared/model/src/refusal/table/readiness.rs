@@ -20,8 +20,8 @@ macro_rules! with_readiness {
                 ja "サーバ {vm} の前回の移行 ({migration}) は失敗しています: {detail}" "停電の前に watari vm migrate {vm} で試してください。経過は `watari migration show {migration}` で確認できます";
             /// It can leave, but it is slowed down until it has.
             TooBusy { vm, written, carried } "outage.too-busy" 409 Later
-                en "server {vm} can leave, but it writes {written} MiB a second to its memory and the link carries {carried}: it will be slowed down until it has crossed" "let it stand still for a few seconds at the end instead with `watari vm edit {vm} --max-downtime 20`, or move it at a quiet hour before the day"
-                ja "サーバ {vm} は退避できますが、毎秒 {written} MiB の速さでメモリを書き換えており、回線の転送速度 (毎秒 {carried} MiB) では追いつかないため、移行が終わるまで動作が遅くなります" "`watari vm edit {vm} --max-downtime 20` で移行の最後に数秒の停止を許可するか、停電の日より前の負荷の低い時間に移行してください";
+                en "server {vm} can leave, but it writes {written} MiB a second to its memory and its copy travels at {carried}: it will be slowed down until it has crossed" "let it stand still for a few seconds at the end instead with `watari vm edit {vm} --max-downtime 20`, or move it at a quiet hour before the day"
+                ja "サーバ {vm} は退避できますが、毎秒 {written} MiB の速さでメモリを書き換えており、移行の転送速度 (毎秒 {carried} MiB) では追いつかないため、移行が終わるまで動作が遅くなります" "`watari vm edit {vm} --max-downtime 20` で移行の最後に数秒の停止を許可するか、停電の日より前の負荷の低い時間に移行してください";
             /// What was planned for it did not stand the check that every plan goes through, and was not done.
             PlanFlawed { vm, flaw, detail: Said } "outage.plan-flawed" 409 Later
                 en "the plan for server {vm} was found wrong before it was used ({flaw}): {detail}" "it stays where it is and is planned for anew; until then move it with `watari vm migrate {vm}`, and report this fault of Watari with the scheduler's log"
