@@ -18,10 +18,10 @@ need_programs() {
   [ -z "$missing" ] || die "not built yet in $BIN:$missing" "cargo build --workspace (or WATARI_BIN=FOLDER; or WATARI_LAB_SERVICES=none for hosts with libvirtd alone)"
 }
 
-# One `up` or `down` at a time. The lock is on this folder itself, so that no file is left behind.
+# One `up` or `down` at a time, of all labs; deploy/test brings three up at once. The lock is on this folder itself, so that no file is left behind.
 lock() {
   exec 9<"$HERE"
-  flock -w 120 9 || die "another deploy/lab is at work" "wait for it, or look for it with: fuser $HERE"
+  flock -w 300 9 || die "another deploy/lab is at work" "wait for it, or look for it with: fuser $HERE"
 }
 
 is_whole() { [ -e "$LAB/up" ] && ns_exists "$SWITCH"; }
