@@ -121,6 +121,8 @@ fn demo(arguments: &[&str], stands: &str, fails: &str) -> (Option<i32>, String, 
     }
     let mut demo = Command::new(place("deploy/demo"));
     demo.args(arguments).env("STAGE", stage.path()).env("STANDS", stands).env("FAILS", fails);
+    // Its files are meant from where the caller is.
+    demo.current_dir(place("cargo"));
     demo.env("CARGO_HOME", place("cargo")).env("LANG", "C").env_remove("LC_ALL");
     let (status, said) = ran(&mut demo);
     let asked = fs::read_to_string(place("asked")).unwrap_or_default();
@@ -156,6 +158,7 @@ fn a_demo_that_makes_no_sense_is_told_so_before_anything_is_installed_or_built()
         (&["--json"], "--json needs a value"),
         (&["--json", "/nowhere/at/all.json"], "no file can be written as '/nowhere/at/all.json'"),
         (&["--html", "/"], "no file can be written as '/'"),
+        (&["--html", "bin"], "/cargo/bin'"),
         (&["--link-mbit", "0"], "'0' is no rate of a link"),
         (&["--link-mbit", "fast"], "'fast' is no rate of a link"),
         (&["--lang", "fr"], "'fr' is no language of the report"),
