@@ -49,6 +49,10 @@ fn begins(stage: &Stage) -> anyhow::Result<()> {
     }
     let file = format!("{FOLDER}/user-data");
     client(stage, &["sh", "-c", "printf %s \"$1\" >\"$2\"", "sh", USER_DATA, &file])?;
+    // Of a try that came no further.
+    if stage.show("key", "desk").is_ok() {
+        stage.watari(&["key", "delete", "desk", "--yes"])?;
+    }
     stage.watari(&["key", "add", "desk", &format!("{FOLDER}/known.pub")])?;
     if stage.show("image", "debian").is_err() {
         let image = stage.lab.run(&["guest-image", "debian"])?;
