@@ -120,7 +120,10 @@ pub fn heed(app: &Arc<App>, tls: Tls, listener: RustlsConfig) {
         let mut heeded = None;
         loop {
             let list = tokio::fs::read(&tls.revoked).await.ok();
-            if list != heeded {
+            if list.is_none() && heeded.is_some() {
+                // Or who was expelled would be let in again.
+                tracing::error!(path = %tls.revoked.display(), "the list of certificates that count no more is gone; the last one is heeded");
+            } else if list != heeded {
                 match tls.mutual() {
                     Ok(config) => listener.reload_from_config(config),
                     Err(error) => tracing::error!(%error, "whose certificates count no more is not heeded"),

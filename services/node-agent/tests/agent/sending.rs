@@ -36,9 +36,9 @@ async fn a_sending_that_is_broken_off_before_anything_has_travelled_is_over() {
             }
             agent.done(abort).await
         };
-        let (sent, broken_off) = tokio::join!(biased; agent.ended(send.clone()), later);
+        // Whether libvirt was called, and complained, or not any more: the order is over.
+        let (_, broken_off) = tokio::join!(biased; agent.ended(send), later);
         assert_eq!(broken_off.progress, Progress::Done);
-        assert!(matches!(sent.progress, Progress::Failed(_)), "{sent:?}");
         let fact = agent.observe("early").await;
         assert_eq!(fact.domain, Domain::Running);
         let passage = fact.passage.filter(|passage| passage.migration == migration);

@@ -135,7 +135,7 @@ impl<T: Document> Follower<T> {
             tokio::select! {
                 next = watch.next() => { self.take(next)?; }
                 () = &mut due => {
-                    if Instant::now() >= last || !self.is_whole().await? {
+                    if Instant::now() >= last || !self.is_whole(&mut watch).await? {
                         return Ok(());
                     }
                     due.as_mut().reset(Instant::now() + CHECK);
@@ -143,7 +143,7 @@ impl<T: Document> Follower<T> {
                 () = self.shared.relist.notified() => return Ok(()),
                 () = self.shared.asked.notified() => {
                     let number = self.shared.looks_begun.fetch_add(1, Ordering::SeqCst) + 1;
-                    if !self.has_all(&mut watch).await? {
+                    if !self.is_whole(&mut watch).await? {
                         return Ok(());
                     }
                     self.shared.whole.send_replace(number);
@@ -165,13 +165,15 @@ impl<T: Document> Follower<T> {
         Err("the stream's leader does not answer".to_owned())
     }
 
-    /// Whether the watch has brought all that the leader has, or does so in a moment.
-    async fn has_all(&mut self, watch: &mut Watch) -> Result<bool, String> {
+    /// Whether the leader's bucket is the one that is known, and all that it has is here or comes by the watch in a moment:
+    /// every write up to its newest, and as many keys, deleted ones included.
+    async fn is_whole(&mut self, watch: &mut Watch) -> Result<bool, String> {
         let info = self.info().await?;
-        if self.made != Some(info.created) {
+        let (until, wanted) = (Instant::now() + ARRIVING, info.state.last_sequence);
+        // A leader that lacks what the watch has brought has lost it, and gives the same numbers to other writes.
+        if self.made != Some(info.created) || self.reached > wanted {
             return Ok(false);
         }
-        let (until, wanted) = (Instant::now() + ARRIVING, info.state.last_sequence);
         while self.reached < wanted {
             match timeout_at(until, watch.next()).await {
                 Ok(next) => {
@@ -184,16 +186,7 @@ impl<T: Document> Follower<T> {
                 }
             }
         }
-        Ok(self.shared.look(Table::keys) >= info.state.subjects_count)
-    }
-
-    /// Whether the leader's bucket is the one that is known and has nothing but what was read: the same
-    /// newest revision, and as many keys, deleted ones included.
-    async fn is_whole(&self) -> Result<bool, String> {
-        let info = self.info().await?;
-        let (newest, keys) = self.shared.look(|table| (table.newest(), table.keys()));
-        let state = &info.state;
-        Ok(self.made == Some(info.created) && state.last_sequence == newest && state.subjects_count == keys)
+        Ok(self.shared.look(Table::keys) == info.state.subjects_count)
     }
 
     /// Reads until what was there when the watch began has come.

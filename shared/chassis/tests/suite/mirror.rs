@@ -146,6 +146,19 @@ async fn who_catches_up_lists_nothing_where_the_leader_has_nothing_that_is_not_h
 }
 
 #[tokio::test]
+async fn who_catches_up_learns_at_once_that_a_document_is_gone() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let mirror = Mirror::<Thing>::open(&ctx).await.unwrap();
+    mirror.create(&Thing::new("lost", 1)).await.unwrap();
+    mirror.create(&Thing::new("kept", 1)).await.unwrap();
+    timeout(SOON, mirror.catch_up()).await.unwrap();
+    store(&nats).await.stream.purge().filter("$KV.things.lost").await.unwrap();
+    timeout(SOON, mirror.catch_up()).await.unwrap();
+    assert_eq!((mirror.vanished(), mirror.snapshot().len()), (vec!["lost".to_owned()], 2));
+}
+
+#[tokio::test]
 async fn what_a_process_wrote_itself_hides_nothing_from_it_when_it_catches_up() {
     let nats = NatsServer::start();
     let (other, own) = (context(&nats.url()).await, context(&nats.url()).await);
