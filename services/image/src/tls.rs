@@ -125,10 +125,13 @@ pub fn heed(app: &Arc<App>, tls: Tls, listener: RustlsConfig) {
                 tracing::error!(path = %tls.revoked.display(), "the list of certificates that count no more is gone; the last one is heeded");
             } else if list != heeded {
                 match tls.mutual() {
-                    Ok(config) => listener.reload_from_config(config),
+                    Ok(config) => {
+                        listener.reload_from_config(config);
+                        heeded = list;
+                    }
+                    // It is tried again: who was expelled since is let in meanwhile.
                     Err(error) => tracing::error!(%error, "whose certificates count no more is not heeded"),
                 }
-                heeded = list;
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
