@@ -36,7 +36,7 @@ fn what_the_lab_does_not_do_is_told_with_what_it_does_and_changes_nothing() {
     for (line, told, remedy) in [
         ("fly", "'fly' is not something the lab does", "deploy/lab --help"),
         ("help fly", "'fly' is not something the lab does", "deploy/lab --help"),
-        ("up now", "up takes [--link-mbit N] [--witness SITE], not 'now'", "deploy/lab up --help"),
+        ("up now", "up takes [--link-mbit N] [--witness SITE] [--empty], not 'now'", "deploy/lab up --help"),
         ("up --link-mbit", "'' is no number of megabits a second", "0 (no limit) to 99999"),
         ("up --link-mbit 1e3", "'1e3' is no number of megabits a second", "0 (no limit) to 99999"),
         ("up --witness mars", "no site is called 'mars'", "the sites are: myodaiji yamate"),
