@@ -138,6 +138,9 @@ pub struct Crossing {
     pub transfer: Option<Transfer>,
     /// What libvirt complained of.
     pub complaint: Option<String>,
+    /// For how many seconds nothing had got across when the copy was broken off for that.
+    #[serde(default)]
+    pub stalled_seconds: Option<u64>,
     /// When the source's processors stopped, if they have.
     pub stopped_at: Option<u64>,
     /// When the copy was complete at the target.
@@ -218,6 +221,7 @@ impl Crossing {
             phase,
             transfer: None,
             complaint: None,
+            stalled_seconds: None,
             stopped_at: None,
             arrived_at: None,
             paused_ms: None,

@@ -178,6 +178,8 @@ pub struct Migration {
     pub auto_converge: bool,
     /// Milliseconds between two looks at the figures.
     pub poll_ms: u64,
+    /// Seconds after which a copy is broken off of which nothing gets across.
+    pub stall_seconds: u64,
     /// Minutes between two looks at what would travel of a server; 0 is never.
     pub sample_minutes: u64,
     /// Seconds in which what these bring is gathered.
@@ -185,6 +187,12 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// How many looks in a row at the figures take as long as a copy may stand still.
+    #[must_use]
+    pub fn stall_looks(&self) -> u64 {
+        self.stall_seconds.saturating_mul(1_000) / self.poll_ms.max(1)
+    }
+
     /// How long it is gathered what would travel of servers before it is told.
     #[must_use]
     pub const fn gather(&self) -> Duration {
@@ -421,6 +429,7 @@ impl Validate for Settings {
             ("memory.grows_times", self.memory.grows_times, 1, 64),
             ("memory.take_seconds", self.memory.take_seconds, 1, 600),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
+            ("migration.stall_seconds", self.migration.stall_seconds, 10, 3_600),
             ("migration.sample_minutes", self.migration.sample_minutes, 0, 1_440),
             ("migration.gather_seconds", self.migration.gather_seconds, 1, 3_600),
             ("saving.at_once", self.saving.at_once as u64, 1, 64),

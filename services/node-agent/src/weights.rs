@@ -238,6 +238,7 @@ mod tests {
             phase: Phase::Copying,
             transfer: None,
             complaint: None,
+            stalled_seconds: None,
             paused_ms: None,
             answers: None,
         };

@@ -14,6 +14,9 @@
 //! One that is evacuating or returning may be paused. That is no state of its own, since all else that
 //! follows from the state stays true: it begins nothing more, ends nothing, and goes on when it is
 //! resumed. Whatever leads to another state ends a pause.
+//! Neither are *preparing*, *dark* and *failed*: what is prepared for a scheduled one (its plan, who is at risk, disks sent
+//! ahead) follows from its window and changes nothing that may be done with it; which nodes of an evacuated one are off
+//! [`dark`] says of each; and one never fails as a whole: who did not move is `left` with a reason, and the rest has moved.
 //! What moved and what failed is not stored here: the migrations that name the outage say it. What becomes of the
 //! site's nodes, if they are to be shut down, is ([`dark`]).
 

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
     CancelOutage, GetOutage, LegName, ListOutages, OutageView, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
-    ScheduleOutage, StartOutage,
+    ReturnSite, ScheduleOutage, StartOutage,
 };
 use watari_model::{
     Said, Timestamp,
@@ -31,7 +31,7 @@ use crate::{
 
 pub(crate) use dark::Wish;
 pub(crate) use follow::begun;
-use which::{Begun, Nearest};
+use which::{Away, Begun, Nearest};
 
 /// Outages: a site or node is emptied beforehand, and its servers come home afterwards
 #[derive(Debug, Subcommand)]
@@ -97,6 +97,16 @@ called off; or when the site, whose power fails later, is to be emptied by the s
     /// Go on with what was paused
     #[command(after_help = "Example:\n  watari outage resume myodaiji --wait")]
     Resume(Resume),
+    /// Bring an outage's servers home, as `watari site return` does
+    #[command(after_help = "\
+Examples:
+  watari outage return myodaiji --wait
+  watari outage return myodaiji-1
+
+An evacuation that is under way is turned round.
+
+The exit status is 1 if any server did not move.")]
+    Return(Return),
     /// Have a site's nodes shut down once they are empty, one after another, and awaited at the return
     #[command(after_help = "\
 Examples:
@@ -125,6 +135,15 @@ alone. What failed is tried again when this is asked again.")]
 pub struct Resume {
     #[command(flatten)]
     begun: Begun,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Which outage, and whether to wait until its servers are home.
+#[derive(Debug, Args)]
+pub struct Return {
+    #[command(flatten)]
+    away: Away,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -252,6 +271,11 @@ impl Verb {
                     out::say(&hints::not_paused(ctx.out.lang, view.id.as_str(), &state));
                 }
                 begun(ctx, waiting, view).await
+            }
+            Self::Return(Return { away, waiting }) => {
+                let site = away.site(ctx).await?;
+                let request_id = Some(ctx.session.request_id());
+                begun(ctx, waiting, ctx.session.ask(&ReturnSite { request_id, site }).await?).await
             }
             Self::Report(report) => report.run(ctx).await,
             Self::ShutDown(nodes) => nodes.run(ctx).await,

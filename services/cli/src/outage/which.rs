@@ -1,7 +1,7 @@
 //! Which outage is meant: by its own name, or by its site's. Where a site has the name, the site is meant.
 
 use clap::Args;
-use watari_contracts::scheduler::{ListOutages, ListSites, OutageView, SiteView};
+use watari_contracts::scheduler::{GetOutage, ListOutages, ListSites, OutageView, SiteView};
 use watari_model::{
     OutageId, SiteName,
     outage::{Scope, State},
@@ -21,6 +21,14 @@ pub struct Begun {
 #[derive(Debug, Args)]
 pub(super) struct Latest {
     /// The outage, or a site: its last one that has begun
+    #[arg(value_name = "ID|SITE")]
+    which: String,
+}
+
+/// One whose servers are away.
+#[derive(Debug, Args)]
+pub(super) struct Away {
+    /// The outage, or its site
     #[arg(value_name = "ID|SITE")]
     which: String,
 }
@@ -69,6 +77,28 @@ impl Latest {
         let Some(site) = site(ctx, &self.which).await? else { return Ok(id) };
         let outages = ctx.session.ask(&ListOutages {}).await?.outages;
         Ok(latest(&outages, &site.name).ok_or(Fault::NoOutageThere { site: self.which.clone() })?)
+    }
+}
+
+impl Away {
+    /// Servers come home to a site. One that has another outage meanwhile is not turned round by the name of an old one.
+    pub(super) async fn site(&self, ctx: &Context) -> Result<SiteName, Failure> {
+        let id: OutageId = input::name(&self.which)?;
+        if let Some(site) = site(ctx, &self.which).await? {
+            return Ok(site.name);
+        }
+        let outage = id.to_string();
+        let name = match ctx.session.ask(&GetOutage { id: id.clone() }).await?.scope {
+            Scope::Site(name) => name,
+            Scope::Node(node) => return Err(Fault::OutageOfNode { outage, node: node.to_string() }.into()),
+        };
+        match site(ctx, name.as_str()).await?.and_then(|site| site.outage) {
+            Some(open) if open != id => {
+                let (site, open) = (name.to_string(), open.to_string());
+                Err(Fault::OtherOutageOpen { outage, site, open }.into())
+            }
+            _ => Ok(name),
+        }
     }
 }
 

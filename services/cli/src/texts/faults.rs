@@ -437,6 +437,14 @@ faults! {
     NoOutageToRehearse { site } "outage.none-to-rehearse" FAILED
         en "no outage of site {site} has begun, and none is scheduled" "rehearse an evacuation that would begin now: watari outage rehearse --site {site}"
         ja "サイト {site} には進行中の停電計画も予定された停電計画もありません" "いま退避を始める場合の予行は watari outage rehearse --site {site} で行えます";
+    /// It empties a node alone, whose servers have no other home.
+    OutageOfNode { outage, node } "outage.of-node" FAILED
+        en "outage {outage} empties node {node} alone: its servers need not come home" "have the node receive servers again with: watari node uncordon {node}"
+        ja "停電計画 {outage} はノード {node} だけの退避で、帰還はありません" "ノードの受け入れを再開するには watari node uncordon {node} を実行してください";
+    /// Its site has another outage that is under way.
+    OtherOutageOpen { outage, site, open } "outage.other-open" FAILED
+        en "site {site} has another outage than {outage} under way: {open}" "look at it with `watari outage show {open}`; to bring the servers home all the same: watari outage return {open}"
+        ja "サイト {site} では、{outage} ではなく別の停電計画 {open} が進行中です" "`watari outage show {open}` で確認してください。それでも帰還させるには watari outage return {open} を実行します";
     /// An outage has times of its own.
     RehearsalTimes { option } "outage.rehearsal-times" USAGE
         en "{option} goes with --site: an outage that is there has times of its own" "leave {option} out, or rehearse an evacuation that would begin now: watari outage rehearse --site SITE {option} ..."

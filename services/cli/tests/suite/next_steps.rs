@@ -92,6 +92,44 @@ fn resuming_what_is_not_paused_and_calling_off_what_has_moved_say_what_is() {
 }
 
 #[test]
+fn servers_come_home_by_their_outages_name_as_by_their_sites_and_never_by_an_old_ones() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.get", "watari.v1.site.return"];
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, asked| {
+        Reply(match subject {
+            "watari.v1.site.list" => sample("reply.SitePage.json"),
+            "watari.v1.outage.get" => {
+                let mut view = outage("evacuated");
+                view["id"] = asked["id"].clone();
+                let site = if asked["id"] == "yamate-4" { "yamate" } else { "myodaiji" };
+                view["scope"] = if asked["id"] == "m1-1" { json!({"node": "m1"}) } else { json!({"site": site}) };
+                view
+            }
+            _ => outage("returning"),
+        })
+    });
+    let returned = || {
+        let asked = stub.asked().into_iter().filter(|(subject, _)| subject == "watari.v1.site.return");
+        asked.map(|(_, asked)| asked["site"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for words in [["site", "return", "myodaiji"], ["outage", "return", "myodaiji"], ["outage", "return", "myodaiji-1"]]
+    {
+        let ran = cloud.run(&words);
+        assert!(ran.status == 0 && ran.out.contains("returning"), "{words:?}: {ran:?}");
+    }
+    let ran = cloud.run(&["outage", "return", "yamate-4"]);
+    assert_eq!(ran.status, 0, "what is over left them there: {ran:?}");
+    let homes = ["myodaiji", "myodaiji", "myodaiji", "yamate"];
+    assert_eq!(returned(), homes);
+    let ran = cloud.run(&["outage", "return", "myodaiji-7"]);
+    assert!(ran.status == 1 && ran.err.contains("error[outage.other-open]"), "{ran:?}");
+    assert!(ran.err.contains("watari outage return myodaiji-1"), "{ran:?}");
+    let ran = cloud.run(&["outage", "return", "m1-1"]);
+    assert!(ran.status == 1 && ran.err.contains("watari node uncordon m1"), "{ran:?}");
+    assert_eq!(returned(), homes, "nobody is sent home by a mistake");
+}
+
+#[test]
 fn what_was_called_off_before_it_began_says_so_and_counts_nothing() {
     let cloud = Cloud::start();
     let subjects = ["watari.v1.site.list", "watari.v1.outage.get"];

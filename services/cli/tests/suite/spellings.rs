@@ -164,6 +164,8 @@ fn every_fixed_spelling_is_understood() {
         "outage pause myodaiji",
         "outage pause myodaiji-1 -o json",
         "outage resume myodaiji --wait --wait-timeout 5m",
+        "outage return myodaiji --wait",
+        "outage return myodaiji-1 --wait --wait-timeout 1h -o json",
         "outage reschedule myodaiji-1 --from +1h --until +2h",
         "outage cancel myodaiji-1",
         "outage report myodaiji-1",

@@ -424,6 +424,7 @@ impl Book {
                     phase: p.phase,
                     transfer: p.transfer,
                     complaint: p.complaint.clone(),
+                    stalled_seconds: p.stalled_seconds,
                     paused_ms: p.paused_ms,
                     answers: p.answers,
                 }),

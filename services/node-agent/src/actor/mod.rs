@@ -21,6 +21,7 @@ mod discard;
 mod freeze;
 mod from_copy;
 mod grow;
+mod headway;
 mod reboot;
 mod receive;
 mod recover;

@@ -3,14 +3,20 @@
 //! The call's result is a hint. What is told is when the source's process is dead (at once, since
 //! the server stands still until somebody acts on it), and that the call is over.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::{Domain, Phase, Send, Transfer};
 use watari_model::{MigrationId, Refusal, Said, size::GIB};
 
-use super::{Book, answers, cx::Cx, grow::disk_bytes, standstill::Standstill};
+use super::{Book, answers, cx::Cx, grow::disk_bytes, headway::Headway, standstill::Standstill};
 use crate::{
     facts::Urgency,
     hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
@@ -64,7 +70,7 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     };
     if let Err(overtaken) = cx.checkpoint(WANTED) {
         // Nothing travels, and nobody else would say so.
-        end(cx, uuid, &order.migration, Some(overtaken.to_string())).await?;
+        end(cx, uuid, &order.migration, Some(overtaken.to_string()), None).await?;
         return Err(overtaken);
     }
     let call = cx.node.hypervisor.migrate(migration);
@@ -106,7 +112,8 @@ async fn follow(
 ) -> Result<(), Refusal> {
     let migration = &order.migration;
     let mut events = cx.node.hypervisor.events();
-    let figures = figures(cx, Standstill::of(order));
+    let broken_off = Arc::new(AtomicBool::new(false));
+    let figures = figures(cx, Standstill::of(order), Arc::clone(&broken_off));
     let mut dead = false;
     // Cheap until the switch-over, exact from then on.
     let mut stopping = false;
@@ -146,7 +153,10 @@ async fn follow(
     if left && tokio::time::timeout(SOURCE_ENDS, process.ended()).await.is_ok() {
         cx.book.departed(uuid).await;
     }
-    end(cx, uuid, migration, complaint).await?;
+    // Whoever has left all the same has not stood still.
+    let has_stalled = broken_off.load(Ordering::Relaxed) && !dead && !left;
+    let stalled_seconds = has_stalled.then_some(cx.node.settings.migration.stall_seconds);
+    end(cx, uuid, migration, complaint, stalled_seconds).await?;
     if dead || left {
         final_figures(cx, uuid).await?;
     }
@@ -168,11 +178,18 @@ async fn final_figures(cx: &Cx, uuid: &str) -> Result<(), Refusal> {
 }
 
 /// The call is over, however it ended.
-async fn end(cx: &Cx, uuid: &str, migration: &MigrationId, complaint: Option<String>) -> Result<(), Refusal> {
+async fn end(
+    cx: &Cx,
+    uuid: &str,
+    migration: &MigrationId,
+    complaint: Option<String>,
+    stalled_seconds: Option<u64>,
+) -> Result<(), Refusal> {
     let ended = |record: &mut Record| {
         if let Some(passage) = record.passage.as_mut().filter(|p| p.migration == *migration) {
             passage.phase = Phase::Ended;
             passage.complaint = complaint;
+            passage.stalled_seconds = stalled_seconds;
         }
     };
     // Looked at first, so that what is told with the end is how it is after it.
@@ -180,11 +197,12 @@ async fn end(cx: &Cx, uuid: &str, migration: &MigrationId, complaint: Option<Str
     cx.book.amend(uuid, Urgency::Now, ended).await.map(drop)
 }
 
-/// Reads the figures from time to time, and plans for a longer pause if they ask for it, on a task of its own: during the
-/// switch-over libvirt answers only when it is over, and nothing may wait for that.
-fn figures(cx: &Cx, mut standstill: Standstill) -> AbortOnDropHandle<()> {
+/// Reads the figures from time to time, plans for a longer pause if they ask for it, and breaks a copy off that does not
+/// get ahead, on a task of its own: during the switch-over libvirt answers only when it is over, and nothing may wait for that.
+fn figures(cx: &Cx, mut standstill: Standstill, broken_off: Arc<AtomicBool>) -> AbortOnDropHandle<()> {
     let (node, book) = (cx.node.clone(), cx.book.clone());
     let every = Duration::from_millis(node.settings.migration.poll_ms);
+    let mut headway = Headway::new(node.settings.migration.stall_looks());
     let task: JoinHandle<()> = tokio::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
@@ -192,6 +210,9 @@ fn figures(cx: &Cx, mut standstill: Standstill) -> AbortOnDropHandle<()> {
                 && stats.kind == JobKind::Running
             {
                 book.transferred(transfer(&stats)).await;
+                if headway.has_stalled(&stats) && break_off(&node, &book).await {
+                    broken_off.store(true, Ordering::Relaxed);
+                }
                 if let Some(ms) = standstill.longer(&stats)
                     && plan_for(&node, &book, ms).await
                 {
@@ -201,6 +222,16 @@ fn figures(cx: &Cx, mut standstill: Standstill) -> AbortOnDropHandle<()> {
         }
     });
     AbortOnDropHandle::new(task)
+}
+
+/// Has libvirt break the copy off. Whether it does: in the switch-over it takes no such word, and is asked again later.
+async fn break_off(node: &Node, book: &Book) -> bool {
+    let (vm, outcome) = (&book.vm, node.hypervisor.abort_job(book.vm.as_str()).await);
+    match &outcome {
+        Ok(()) => tracing::warn!(%vm, "nothing of its copy gets across any more: it is broken off"),
+        Err(error) => tracing::warn!(%vm, %error, "its copy stands still and cannot be broken off now"),
+    }
+    outcome.is_ok()
 }
 
 /// Has QEMU plan for a longer pause. Whether it does.
@@ -241,7 +272,7 @@ pub(super) async fn reattach(cx: &Cx, order: &Send) -> Result<(), Refusal> {
     let process = cx.node.hypervisor.process(cx.name(), uuid).await.map_err(|error| cx.refuse(&error))?;
     let Some(process) = process else {
         cx.book.departed(uuid).await;
-        end(cx, uuid, &order.migration, None).await?;
+        end(cx, uuid, &order.migration, None, None).await?;
         return final_figures(cx, uuid).await;
     };
     let every = Duration::from_millis(cx.node.settings.migration.poll_ms);

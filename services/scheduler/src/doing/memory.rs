@@ -307,6 +307,7 @@ fn note_passage(passages: &mut HashMap<(NodeName, MigrationId), Passage>, node: 
     let merged = Passage {
         transfer: passage.transfer.or_else(|| old.and_then(|p| p.transfer)),
         complaint: passage.complaint.clone().or_else(|| old.and_then(|p| p.complaint.clone())),
+        stalled_seconds: passage.stalled_seconds.or_else(|| old.and_then(|p| p.stalled_seconds)),
         paused_ms: passage.paused_ms.or_else(|| old.and_then(|p| p.paused_ms)),
         answers: passage.answers.or_else(|| old.and_then(|p| p.answers)),
         ..passage.clone()

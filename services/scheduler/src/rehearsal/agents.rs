@@ -250,5 +250,5 @@ impl Twin {
 
 fn passage(migration: &MigrationId, phase: Phase) -> Passage {
     let migration = migration.clone();
-    Passage { migration, phase, transfer: None, complaint: None, paused_ms: None, answers: None }
+    Passage { migration, phase, transfer: None, complaint: None, stalled_seconds: None, paused_ms: None, answers: None }
 }

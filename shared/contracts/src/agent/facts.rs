@@ -102,6 +102,9 @@ pub struct Passage {
     pub transfer: Option<Transfer>,
     /// What libvirt complained of, if the call failed. A hint only.
     pub complaint: Option<String>,
+    /// At the source, if its agent has broken the copy off: for how many seconds nothing of it had got across.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled_seconds: Option<u64>,
     /// At the source: milliseconds since its processors stopped for good; at the target: how
     /// long the arrived copy stood paused before it was resumed. For the measurement.
     pub paused_ms: Option<u64>,

@@ -282,6 +282,10 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     MigrationFailed { vm, node, detail } "migration.failed" 503 Later
         en "moving server {vm} to node {node} failed and it goes on where it was: {detail}" "see `watari node show {node}` and the agent's log, then try again"
         ja "サーバ {vm} のノード {node} への移行は失敗し、サーバは元の場所で動き続けています: {detail}" "`watari node show {node}` とエージェントのログを確認し、もう一度実行してください";
+    /// Both nodes are there, and nothing got across.
+    MigrationStalled { vm, node, seconds } "migration.stalled" 503 Later
+        en "nothing of server {vm} got across to node {node} for {seconds} s: its copy was broken off, and it goes on where it was" "look whether something drops packets between the two nodes on the migration network, and whether the disk of node {node} still takes data; then try again"
+        ja "サーバ {vm} のノード {node} への転送が {seconds} 秒間まったく進まなかったため中止しました。サーバは元の場所で動き続けています" "移行用ネットワークで 2 台のノードの間のパケットが失われていないか、ノード {node} のディスクに書き込めるかを確認し、もう一度実行してください";
     /// An operator cancelled it.
     MigrationCancelled { vm } "migration.cancelled" 409 No
         en "the migration of server {vm} was cancelled; it goes on where it was" "start it again with: watari vm migrate {vm}"

@@ -171,7 +171,15 @@ fn one_that_was_just_sent_to_a_node_that_is_silent_is_not_started_from_the_old_d
     let mut vm = mail();
     let migration = "mail-7".parse().unwrap();
     let phase = Phase::Ended;
-    let passage = Passage { migration, phase, transfer: None, complaint: None, paused_ms: None, answers: None };
+    let passage = Passage {
+        migration,
+        phase,
+        transfer: None,
+        complaint: None,
+        stalled_seconds: None,
+        paused_ms: None,
+        answers: None,
+    };
     let sent = VmFact { passage: Some(passage), ..fact(&vm, GONE, 5, true) };
     assert_eq!(reconcile(&mut vm, &heard([("m1", Some(sent))])), Finding::Gone);
     assert_eq!((vm.state, vm.desired), (State::Stopped, Desired::Stopped));

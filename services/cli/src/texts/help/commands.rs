@@ -114,6 +114,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Go on with what was paused", "一時停止したものを再開します"),
     (
+        "Bring an outage's servers home, as `watari site return` does",
+        "停電計画のサイトのサーバを帰還させます。`watari site return` と同じ動作です",
+    ),
+    (
         "Call an outage off: servers stay where they are, and the site takes servers again",
         "停電計画を取り消します。サーバはいまの場所に残り、サイトは再び受け入れ可能になります",
     ),

@@ -37,6 +37,7 @@ pub(super) const TEXTS: &[Text] = &[
         "It begins at once, without a question; `watari outage plan SITE` says beforehand what it would do. The front end's services and NATS leave last. The exit status is 1 if anything did not move.",
         "確認なしですぐに始まります。事前の見込みは `watari outage plan サイト` で確認できます。\nフロントエンドのサービスと NATS は最後に移ります。移らなかったものがあれば終了ステータスは 1 です。",
     ),
+    ("An evacuation that is under way is turned round.", "退避の途中であれば、そこから帰還に切り替わります。"),
     ("The exit status is 1 if any server did not move.", "移動できなかったサーバがあれば終了ステータスは 1 です。"),
     (
         "What is done about it is set in the scheduler's configuration, section [power]. A UPS that the monitor's configuration names ([[ups]]) says it by itself, and has the last word while it answers.",

@@ -189,6 +189,7 @@ pub(super) const TEXTS: &[Text] = &[
         "開始からこの時間の後に電源を失うノード。単位がなければ秒です。複数のノードを指定できます",
     ),
     ("The outage", "停電計画"),
+    ("The outage, or its site", "停電計画、またはそのサイト"),
     ("The outage, or the site that it empties", "停電計画、またはその対象のサイト"),
     (
         "The outage, or a site: its last one that has begun",

@@ -317,6 +317,9 @@ fn reason(turn: &Turn<'_>, migration: &Migration) -> Refusal {
         return Refusal::TargetLost { vm, node };
     }
     let passage = turn.snap.passages.get(&(migration.from.clone(), migration.id.clone()));
+    if let Some(seconds) = passage.and_then(|p| p.stalled_seconds) {
+        return Refusal::MigrationStalled { vm, node, seconds: seconds.to_string() };
+    }
     let detail = match passage.and_then(|p| p.complaint.clone()) {
         Some(complaint) => complaint,
         None if must_break_off(turn, migration) => {

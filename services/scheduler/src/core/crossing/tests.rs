@@ -33,6 +33,7 @@ fn passages() -> Vec<Option<Passage>> {
         phase,
         transfer: None,
         complaint: None,
+        stalled_seconds: None,
         paused_ms: None,
         answers: None,
     };

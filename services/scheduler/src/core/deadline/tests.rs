@@ -83,6 +83,7 @@ fn half_way(sent: u64, now: u64) -> (Snapshot, Timestamp) {
         phase: Phase::Copying,
         transfer: Some(transfer),
         complaint: None,
+        stalled_seconds: None,
         paused_ms: None,
         answers: None,
     };

@@ -144,6 +144,7 @@ fn what_travels_is_summed_up_over_those_that_copy() {
             phase: Phase::Copying,
             transfer: Some(transfer),
             complaint: None,
+            stalled_seconds: None,
             paused_ms: None,
             answers: None,
         };

@@ -503,7 +503,15 @@ impl Host {
 pub(crate) fn passage(migration: &MigrationId, phase: Phase) -> Passage {
     // Every guest answers before it leaves.
     let answers = (phase != Phase::Prepared).then_some(true);
-    Passage { migration: migration.clone(), phase, transfer: None, complaint: None, paused_ms: None, answers }
+    Passage {
+        migration: migration.clone(),
+        phase,
+        transfer: None,
+        complaint: None,
+        stalled_seconds: None,
+        paused_ms: None,
+        answers,
+    }
 }
 
 /// What an order did that the invariants are about.

@@ -7,7 +7,7 @@ use watari_model::{
 };
 
 use super::{
-    documents::{at, put},
+    documents::at,
     faults::{CALM, Faults, LOSSY},
     sim::{Broken, Event, Sim},
     wishes::Wish,
@@ -161,11 +161,7 @@ fn an_outage_that_is_called_off_starts_whom_it_stopped_and_nobody_else() {
     sim.amend("old", |vm| vm.desired = Desired::Stopped);
     sim.run(ENDS - 1_000);
     sim.assert_sound();
-    let entry = sim.docs.outages["myodaiji-1"].clone();
-    let mut outage = entry.value.clone();
-    outage.apply(outage::Change::CancelAsked, at(sim.now)).unwrap();
-    let docs = &mut sim.docs;
-    assert!(put(&mut docs.outages, &mut docs.revision, outage, entry.revision));
+    sim.after(0, Event::Operator(Wish::CallOff("myodaiji")));
     sim.run(ENDS + 60_000);
     sim.assert_sound();
     let state = |vm: &str| sim.document(&vm.parse().unwrap()).unwrap().state;

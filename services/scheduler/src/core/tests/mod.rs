@@ -21,6 +21,7 @@ mod scenarios;
 mod scheduler;
 mod sim;
 mod standstill;
+mod stories;
 mod sweep;
 mod wishes;
 mod worlds;

@@ -132,6 +132,30 @@ fn a_paused_evacuation_begins_nothing_more_outlives_its_scheduler_and_is_complet
 }
 
 #[test]
+fn a_copy_of_which_nothing_gets_across_is_told_of_as_that_and_its_server_leaves_for_another_node() {
+    let mut sim = Sim::new(1, SERVERS, CALM, Broken::Nothing);
+    sim.run(3_000);
+    sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+    while sim.flows.is_empty() && sim.now < MINUTE {
+        sim.run(sim.now + 5);
+    }
+    // Its agent sees it, and breaks it off.
+    let flow = sim.flows.values().next().expect("nobody leaves").clone();
+    sim.guest(&flow.from, &flow.vm).passage.as_mut().unwrap().stalled_seconds = Some(60);
+    sim.break_flow(&flow.migration);
+    sim.run(sim.now + 3 * MINUTE);
+    sim.assert_sound();
+    let stalled = &sim.docs.migrations[flow.migration.as_str()].value;
+    let code = stalled.fault.as_ref().map(watari_model::Refusal::code);
+    assert_eq!((stalled.state, code), (migration::State::Failed, Some("migration.stalled")), "{}", sim.story());
+    let outage = &sim.docs.outages["myodaiji-1"].value;
+    assert_eq!((outage.state, outage.left.len()), (outage::State::Evacuated, 0), "{}", sim.story());
+    let node = sim.document(&flow.vm).unwrap().node().unwrap();
+    assert!(node.as_str().starts_with('y') && *node != flow.to, "{}", sim.story());
+    assert_eq!(sim.truth[&flow.vm].boots, 1);
+}
+
+#[test]
 fn a_server_that_waits_in_a_pause_may_be_stopped() {
     let mut sim = paused();
     let waits = |m: &&migration::Migration| m.state == migration::State::Preparing;

@@ -25,6 +25,9 @@ pub(crate) enum Wish {
     Power(&'static str, Supply, Option<u64>),
     Pause(&'static str),
     Resume(&'static str),
+    /// An outage is called off.
+    CallOff(&'static str),
+    /// A migration is.
     Cancel,
     Migrate(VmName),
 }
@@ -57,6 +60,7 @@ impl Sim {
             }
             Wish::Pause(site) => self.change(site, Change::PauseAsked),
             Wish::Resume(site) => self.change(site, Change::ResumeAsked),
+            Wish::CallOff(site) => self.change(site, Change::CancelAsked),
             Wish::Cancel => self.cancel_one(),
             Wish::Migrate(name) => self.migrate(name),
         }

@@ -140,6 +140,7 @@ impl Fact {
             phase,
             transfer: None,
             complaint: None,
+            stalled_seconds: None,
             paused_ms: None,
             answers: None,
         });
