@@ -24,6 +24,8 @@ use crate::{
     layers::stack,
     node::Node,
     record::{Crossing, Disk, Launch, Record, Removal, Side},
+    store::{Accepted, Key},
+    work::Work,
 };
 
 /// One server name's book.
@@ -157,6 +159,24 @@ impl Book {
     /// Takes over a record that the journal has already.
     pub async fn adopt(&self, record: Record) {
         self.page.lock().await.records.insert(record.uuid.clone(), record);
+    }
+
+    /// Takes an order: what `admit` makes of the record as it is now is kept together with the order, and nothing changes the
+    /// record meanwhile, such as the operation that is under way. `fresh` is the record if there is none yet.
+    ///
+    /// # Errors
+    /// What `admit` refuses, or the journal's; nothing is changed then.
+    pub(super) async fn take(
+        &self,
+        fresh: Record,
+        admit: impl FnOnce(Record) -> Result<Record, Refusal>,
+        (key, work): (&Key, &Work),
+    ) -> Result<(), Refusal> {
+        let mut page = self.page.lock().await;
+        let record = admit(page.records.get(&fresh.uuid).cloned().unwrap_or(fresh))?;
+        self.node.journal.accept(Accepted { key, work, record: Some(&record) }).await?;
+        page.records.insert(record.uuid.clone(), record);
+        Ok(())
     }
 
     /// Changes a record: in the journal first, then here, and tells.

@@ -68,7 +68,9 @@ impl Actor {
         if let Some(progress) = self.known(&key).await? {
             return Ok(progress);
         }
-        let record = record.map(|record| self.admit(record, &work)).transpose()?;
+        if let Some(record) = record.clone() {
+            self.admit(record, &work)?;
+        }
         if let Work::Receive(_) | Work::Send(_) = work
             && let Some(migration) = work.migration()
             && self.node.journal.is_closed(migration).await?
@@ -76,11 +78,10 @@ impl Actor {
             return Err(Refusal::MigrationCancelled { vm: self.book.vm.to_string() });
         }
         let lane = self.lane(&work)?;
-        let accepted = Accepted { key: &key, work: &work, record: record.as_ref() };
-        self.node.journal.accept(accepted).await?;
         let uuid = record.as_ref().map(|record| record.uuid.clone());
-        if let Some(record) = record {
-            self.book.adopt(record).await;
+        match record {
+            Some(record) => self.book.take(record, |present| self.admit(present, &work), (&key, &work)).await?,
+            None => self.node.journal.accept(Accepted { key: &key, work: &work, record: None }).await?,
         }
         let operation = Operation {
             key,
