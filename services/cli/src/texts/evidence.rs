@@ -179,10 +179,10 @@ const JA: Words = Words {
     timeline: "経過",
     time: "時刻",
     by: "実行者",
-    what: "できごと",
+    what: "出来事",
     chart: "移動の時間帯",
     waiting: "順番待ちと準備",
-    copying: "コピー中 (サーバは稼働)",
+    copying: "複製中 (サーバは稼働)",
     standing: "停止",
     given_up: "中止",
     silent: "フロントエンドへの応答なし",
@@ -192,8 +192,8 @@ const JA: Words = Words {
     nobody_watched: "監視の記録はありません。プローブを設定したサーバがない (watari vm edit NAME --probe smtp:25) か、どのフロントエンドも応答しません。",
     method: "途切れとは、直前の応答から次の応答までの時間です。フロントエンドからの確認 (既定では 1 秒ごと) に応答がなかったときに\
              記録されます。それより短いものは、応答の遅れとして現れます。",
-    requested: "依頼による停止",
-    apart: "操作者の依頼による停止や再起動の間は、途切れにも応答なしにも数えません。",
+    requested: "指示による停止",
+    apart: "操作者の指示による停止や再起動の間は、途切れにも応答なしにも数えません。",
 };
 
 /// The words in a language.
@@ -223,7 +223,7 @@ pub(crate) const fn standstill(lang: Lang) -> &'static str {
              it was switched over, until both nodes had said how it stood and the target was allowed to run it."
         }
         Lang::Ja => {
-            "停止の合計は、サーバがどのノードでも動いていなかった時間です。QEMU が最後のメモリをコピーする間の停止と、\
+            "停止の合計は、サーバがどのノードでも動いていなかった時間です。QEMU が最後のメモリを複製する間の停止と、\
              両ノードの状態を確認して移動先での実行を許可するまでの切替待ちからなります。"
         }
     }
@@ -317,8 +317,8 @@ pub(crate) fn by_request(
     let (word, who) = match (lang, reboots) {
         (Lang::En, false) => ("stopped by request", by.map(|by| format!(" of {by}"))),
         (Lang::En, true) => ("rebooted by request", by.map(|by| format!(" of {by}"))),
-        (Lang::Ja, false) => ("依頼による停止", by.map(|by| format!(" {by} の"))),
-        (Lang::Ja, true) => ("依頼による再起動", by.map(|by| format!(" {by} の"))),
+        (Lang::Ja, false) => ("指示による停止", by.map(|by| format!(" {by} の"))),
+        (Lang::Ja, true) => ("指示による再起動", by.map(|by| format!(" {by} の"))),
     };
     let who = who.unwrap_or_default();
     match lang {

@@ -169,7 +169,7 @@ fn what_operators_stopped_is_told_as_theirs_and_no_gap_of_the_server() {
     let (en, ja) = (shown(&evidence, Lang::En), shown(&evidence, Lang::Ja));
     assert!(en.contains("stopped by request of operator@192.0.2.10 (sato), silent from"), "{en}");
     assert!(!en.contains("no answer from") && en.contains("nothing counts as a gap"), "{en}");
-    assert!(ja.contains("依頼による停止 (3.0 秒)") && ja.contains("mail: 稼働中 → 停止処理中 (m1)"), "{ja}");
+    assert!(ja.contains("指示による停止 (3.0 秒)") && ja.contains("mail: 稼働中 → 停止処理中 (m1)"), "{ja}");
     let page = page::page(&evidence, Lang::En);
     assert_eq!((page.matches("<rect class=\"gap\"").count(), page.matches("<rect class=\"asked\"").count()), (0, 1));
     let json = serde_json::to_value(&evidence).unwrap();
