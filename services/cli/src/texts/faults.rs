@@ -245,11 +245,11 @@ faults! {
     /// Somebody works from here for another cluster.
     OperatorThere { paths } "init.operator-there" FAILED
         en "this host has the key or the authority of another cluster, which would be lost: {paths}" "if nobody needs them here, move them aside, with /etc/watari/cli.toml, and run this again; nothing was done"
-        ja "このホストには別のクラスタの鍵または認証局の証明書があり、実行すると失われます: {paths}" "ここで不要なら、/etc/watari/cli.toml とともに退避してから、もう一度実行してください。何も実行していません";
+        ja "このホストには別のクラスタの鍵または認証局の証明書があり、実行すると失われます: {paths}" "ここで不要なら、/etc/watari/cli.toml とともに別の場所に移してから、もう一度実行してください。何も実行していません";
     /// Other hosts could not reach it there.
     AddressElsewhere { address } "init.address" USAGE
         en "{address} is no address of this host at which others reach it" "give one that an interface here has (ip address), with --address"
-        ja "{address} は、ほかのホストから届くこのホストのアドレスではありません" "このホストのインターフェイスにあるアドレス (ip address で確認できます) を --address に指定してください";
+        ja "{address} は、ほかのホストから届くこのホストのアドレスではありません" "このホストのインターフェースにあるアドレス (ip address で確認できます) を --address に指定してください";
     /// A site was named twice.
     SiteTwice { site } "init.site-twice" USAGE
         en "site {site} is named twice" "name each site once: this host's with --site, all others with --other-site"
@@ -261,7 +261,7 @@ faults! {
     /// This host belongs elsewhere.
     OtherCluster { path } "join.other-cluster" FAILED
         en "this host is in another cluster: {path} is not the certificate of this one" "if it has left that one for good, move /etc/watari and /etc/pki/qemu aside and run this again"
-        ja "このホストは別のクラスタに属しています。{path} はこのクラスタの証明書ではありません" "元のクラスタから完全に外した場合は、/etc/watari と /etc/pki/qemu を退避してから、もう一度実行してください";
+        ja "このホストは別のクラスタに属しています。{path} はこのクラスタの証明書ではありません" "元のクラスタから完全に外した場合は、/etc/watari と /etc/pki/qemu を別の場所に移してから、もう一度実行してください";
     /// The service of enrolment has nothing to show.
     NotAFront { host } "cluster.not-a-front" FAILED
         en "{host} is no front end of this cluster" "run this on the first front end, or name it with --host"
@@ -337,7 +337,7 @@ faults! {
     /// Its only NATS server is no cluster, and would lose what it holds by becoming part of one.
     NatsAlone { name } "join.nats-alone" FAILED
         en "{name} cannot join: this cluster's NATS was not made to grow" "where NATS has several servers, add it to cluster.toml and run `watari setup`; where it has one, make a backup, stop everything, move /etc/watari, /etc/nats and /var/lib/nats aside, make the cluster anew with `watari init`, and restore"
-        ja "{name} は参加できません。このクラスタの NATS は、後から増やせるように作られていません" "NATS のサーバが複数あれば、cluster.toml に追記して `watari setup` を実行してください。1 台だけなら、バックアップを作成し、すべて停止して /etc/watari、/etc/nats、/var/lib/nats を退避した後、`watari init` でクラスタを作り直し、復元してください";
+        ja "{name} は参加できません。このクラスタの NATS は、後から増やせるように作られていません" "NATS のサーバが複数あれば、cluster.toml に追記して `watari setup` を実行してください。1 台だけなら、バックアップを作成し、すべて停止して /etc/watari、/etc/nats、/var/lib/nats を別の場所に移した後、`watari init` でクラスタを作り直し、復元してください";
     /// What the host sends is not understood.
     JoinRequest { detail } "join.request" FAILED
         en "the front end does not understand this host: {detail}" "install the same version of Watari on both, and join again"
@@ -485,11 +485,11 @@ faults! {
     /// A backup is not poured over what is there.
     BackupNotEmpty { bucket, key } "backup.not-empty" FAILED
         en "this installation is not empty: bucket {bucket} has document {key}" "restore into an empty one only: stop NATS on all its hosts, move /var/lib/nats (or its contents, if it is a mount point) aside, and start anew; the guide's chapter on backups has every step"
-        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats (マウントポイントならその中身) を退避してから起動し直してください。手順は手引きのバックアップの章にあります";
+        ja "この環境は空ではありません。バケット {bucket} に文書 {key} があります" "復元できるのは空の環境だけです。全ホストで NATS を停止し、/var/lib/nats (マウントポイントならその中身) を別の場所に移してから起動し直してください。手順は手引きのバックアップの章にあります";
     /// Agents would refuse every order.
     BackupEpoch { reached, seen } "backup.epoch-behind" FAILED
         en "epochs would begin at {reached}, but nodes have seen {seen}, and would refuse all orders" "set the clocks of the NATS hosts, stop everything, move /var/lib/nats aside, and start anew, as the guide's chapter on backups says: epochs begin at the time of day"
-        ja "エポックが {reached} から始まりますが、ノードはすでに {seen} を受け取っており、命令を拒否します" "NATS の全ホストの時計を合わせ、すべて停止して /var/lib/nats を退避し、手引きのバックアップの章のとおりに起動し直してください。エポックは現在時刻から始まります";
+        ja "エポックが {reached} から始まりますが、ノードはすでに {seen} を受け取っており、指示を拒否します" "NATS の全ホストの時計を合わせ、すべて停止して /var/lib/nats を別の場所に移し、手引きのバックアップの章のとおりに起動し直してください。エポックは現在時刻から始まります";
     // --- uploads ---------------------------------------------------------------------------
     /// The front end stopped the upload.
     UploadRefused { code, detail } "upload.refused" FAILED

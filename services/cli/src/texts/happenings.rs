@@ -15,10 +15,10 @@ const FORMS: &[(&str, &str)] = &[
     ("created with {} rules", "規則 {0} 件で作成"),
     ("created with {} rule", "規則 {0} 件で作成"),
     ("added", "登録"),
-    ("{}, home {}", "{0}、本拠 {1}"),
+    ("{}, home {}", "{0}、本来の場所 {1}"),
     // Servers.
-    ("granted to nobody", "実行権なし"),
-    ("granted to {}", "実行権を {0} に付与"),
+    ("granted to nobody", "許可なし"),
+    ("granted to {}", "許可を {0} に付与"),
     ("generation {}", "世代 {0}"),
     ("wanted running", "稼働の指示"),
     ("wanted stopped", "停止の指示"),
@@ -56,7 +56,7 @@ const FORMS: &[(&str, &str)] = &[
     // As it was told before, which histories still have.
     ("{} servers, {} vCPU, {} MiB, {} GiB", "サーバ {0} 台、仮想 CPU {1}、{2} MiB、{3} GiB"),
     ("spec", "設定"),
-    ("requests", "依頼の記録"),
+    ("requests", "リクエストの記録"),
     ("control", "主系の移動"),
     ("site", "サイト"),
     // Outages.
@@ -152,7 +152,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("dark", "ノードの停止"),
     ("desired", "望む状態"),
     ("fault", "障害"),
-    ("grant", "実行権"),
+    ("grant", "許可"),
     ("handovers", "主系の移動"),
     ("layers", "ディスクの層"),
     ("leftovers", "古い複製"),
@@ -162,7 +162,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("project", "プロジェクト"),
     ("quota", "割り当て"),
     ("reboots", "再起動"),
-    ("requests", "依頼の記録"),
+    ("requests", "リクエストの記録"),
     ("snapshots", "スナップショット"),
     ("spec", "設定"),
 ];
@@ -228,14 +228,14 @@ mod tests {
             ("it: running → migrating (m1 → y1)", "it: 稼働中 → 移行中 (m1 → y1)"),
             ("it: migrating → running (on m1)", "it: 移行中 → 稼働中 (m1)"),
             ("it: pending → failed (placement.no-room)", "it: 準備待ち → 失敗 (placement.no-room)"),
-            ("it: granted to y1 (generation 4)", "it: 実行権を y1 に付与 (世代 4)"),
+            ("it: granted to y1 (generation 4)", "it: 許可を y1 に付与 (世代 4)"),
             ("it: wanted stopped", "it: 停止の指示"),
             ("it: fault: placement.no-room", "it: 障害: placement.no-room"),
             ("it: updated (migrations)", "it: 更新 (migrations)"),
             ("it: updated (requests, spec)", "it: 更新 (設定)"),
             (
                 "mail: created, migrating (1 vCPU, 192 MiB, 2 GiB, home myodaiji)",
-                "mail: 作成、移行中 (1 vCPU, 192 MiB, 2 GiB、本拠 myodaiji)",
+                "mail: 作成、移行中 (1 vCPU, 192 MiB, 2 GiB、本来の場所 myodaiji)",
             ),
             (
                 "it: switching → completed (m1 → y1, 2310 ms, standstill 171 ms)",

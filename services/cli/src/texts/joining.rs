@@ -130,7 +130,7 @@ pub fn will_join(lang: Lang, part: Part, name: &str, address: &str, cluster: &st
              is started, and these files are written:"
         ),
         Lang::Ja => format!(
-            "このホストを、{kind} {name} (アドレス {address}) としてクラスタ {cluster} に加えます。インターフェイスは変更せず、何も起動しません。次のファイルを書き込みます:"
+            "このホストを、{kind} {name} (アドレス {address}) としてクラスタ {cluster} に加えます。インターフェースは変更せず、何も起動しません。次のファイルを書き込みます:"
         ),
     }
 }
@@ -155,7 +155,9 @@ pub fn stays(lang: Lang, path: &str) -> String {
             )
         }
         Lang::Ja => {
-            format!("{path} はすでにあるため変更していません。作り直すには、退避してからもう一度実行してください")
+            format!(
+                "{path} はすでにあるため変更していません。作り直すには、別の場所に移してからもう一度実行してください"
+            )
         }
     }
 }

@@ -33,7 +33,7 @@ fn goes(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
     if let Some(done) = vm.preseed.as_ref().and_then(|preseed| preseed.done.as_ref()) {
         lines.push(match lang {
             Lang::En => format!("the copy of its disk that was sent ahead to {}", done.node),
-            Lang::Ja => format!("{} に先送りしたディスクの複製", done.node),
+            Lang::Ja => format!("{} に事前転送したディスクの複製", done.node),
         });
     }
     if !vm.addresses.is_empty() {
@@ -142,7 +142,7 @@ pub fn begins_at_its_disk(lang: Lang, vm: &VmView, node: &str, site: &str) -> St
             "server {name} begins on node {node} at {site}, where its disk is; once it runs it moves to {home}, where it belongs, by: watari site return {home}"
         ),
         Lang::Ja => format!(
-            "サーバ {name} は、ディスクのある {site} のノード {node} で起動します。起動後に本来のサイト {home} へ移すには: watari site return {home}"
+            "サーバ {name} は、ディスクのある {site} のノード {node} で起動します。起動後に本来の場所 {home} へ移すには: watari site return {home}"
         ),
     }
 }

@@ -119,7 +119,7 @@ troubles! {
     HostKeyOpen { host, path } "host.key-open" Warning
         en "everybody who logs in to this host ({host}) can read {path}" "whoever has that key is taken for its owner"
            "watari doctor --fix, or: chmod o-rwx {path}; if others have logged in, make another key"
-        ja "このホスト ({host}) の {path} を、ログインした人が誰でも読めます" "この鍵を持つ者は、本来の持ち主として扱われます"
+        ja "このホスト ({host}) の {path} を、ログインした人ならだれでも読めます" "この鍵を持つ者は、本来の持ち主として扱われます"
            "watari doctor --fix または chmod o-rwx {path} を実行してください。ほかの人がログインしたことがあれば、鍵を作り直してください";
     /// It opens nothing.
     HostKeyRefused { host, path } "host.key-refused" Failure
@@ -191,7 +191,7 @@ troubles! {
            "raise the MTU of the switches between them to {size}, or lower it on both nodes: ip link set INTERFACE mtu SIZE"
         ja "{host} からノード {node} へ、小さいパケットは届きますが、{size} バイトのパケットが届きません"
            "両ノード間の移行とオーバーレイネットワークの通信が、エラーも出さずに止まります"
-           "途中のスイッチの MTU を {size} に上げるか、両ノードで ip link set インターフェイス mtu 値 を実行して下げてください";
+           "途中のスイッチの MTU を {size} に上げるか、両ノードで ip link set インターフェース mtu 値 を実行して下げてください";
     /// It is far.
     PathSlow { host, node, rtt } "path.slow" Note
         en "a packet from {host} to node {node} and back takes {rtt}" "whenever a server is moved, it stands still for several times as long"
@@ -311,7 +311,7 @@ troubles! {
         en "versions of {program} differ: {versions}"
            "a server that was started under a newer version may not move to an older one"
            "upgrade the nodes with the older version, one after another, each after: watari node drain NODE --wait"
-        ja "{program} の版が揃っていません: {versions}"
+        ja "{program} の版がそろっていません: {versions}"
            "新しい版で起動したサーバを古い版のノードへ移行できないことがあります"
            "古い版のノードを watari node drain ノード --wait で空にしてから、1 台ずつ更新してください";
     /// Its processor is like none elsewhere.
@@ -334,9 +334,9 @@ troubles! {
         en "{bridge} of node {node} (segment {segment}) is an interface and no bridge: nothing but the host itself is on it"
            "no server of that segment runs there or moves there, though the node itself may be reached"
            "in the system's own network configuration make {bridge} a bridge with the wire as its port and the host's address on the bridge, as the guide shows; or name the bridge that there is under [networks.segments] in node-agent.toml"
-        ja "ノード {node} の {bridge} (セグメント {segment}) はブリッジではない、ただのインターフェイスです"
+        ja "ノード {node} の {bridge} (セグメント {segment}) はブリッジではない、ただのインターフェースです"
            "ノード自身は通信できても、そのセグメントのサーバを起動も移行もできません"
-           "OS のネットワーク設定で {bridge} をブリッジにし、物理インターフェイスをそのポートに、ホストのアドレスをブリッジに設定してください (手引きに例があります)。別のブリッジがある場合は node-agent.toml の [networks.segments] にその名前を書いてください";
+           "OS のネットワーク設定で {bridge} をブリッジにし、物理インターフェースをそのポートに、ホストのアドレスをブリッジに設定してください (手引きに例があります)。別のブリッジがある場合は node-agent.toml の [networks.segments] にその名前を書いてください";
     /// The bridge is off.
     BridgeDown { node, bridge, segment } "bridge.down" Failure
         en "bridge {bridge} of node {node} (segment {segment}) is down" "no server of that segment is reached or runs there"
@@ -348,9 +348,9 @@ troubles! {
         en "bridge {bridge} of node {node} (segment {segment}) has no interface that leads out of the node, or none with a carrier"
            "servers on it reach only one another"
            "on the node: ip link show master {bridge}; plug the cable in, or: ip link set INTERFACE master {bridge}"
-        ja "ノード {node} のブリッジ {bridge} (セグメント {segment}) に、外部につながるインターフェイスがないか、リンクが切れています"
+        ja "ノード {node} のブリッジ {bridge} (セグメント {segment}) に、外部につながるインターフェースがないか、リンクが切れています"
            "そのブリッジのサーバは互いにしか通信できません"
-           "そのノードで ip link show master {bridge} を確認し、ケーブルを接続するか ip link set インターフェイス master {bridge} を実行してください";
+           "そのノードで ip link show master {bridge} を確認し、ケーブルを接続するか ip link set インターフェース master {bridge} を実行してください";
     /// A port has the host's address.
     AddressOnPort { node, bridge, port } "bridge.address-on-port" Warning
         en "interface {port} of node {node} is a port of {bridge} and has a route of its own"
@@ -366,7 +366,7 @@ troubles! {
            "on the node: ip link set INTERFACE mtu {needed}, or set networks.tunnel_address in node-agent.toml"
         ja "ノード {node} が運べるパケットは {found} バイトですが、オーバーレイネットワーク {network} には {needed} バイトが必要です"
            "そのネットワークのサーバは配置されません"
-           "そのノードで ip link set インターフェイス mtu {needed} を実行するか、node-agent.toml の networks.tunnel_address を設定してください";
+           "そのノードで ip link set インターフェース mtu {needed} を実行するか、node-agent.toml の networks.tunnel_address を設定してください";
     /// A network's packets do not fit.
     BridgeSmall { node, bridge, network, needed, found } "bridge.mtu" Warning
         en "bridge {bridge} of node {node} carries packets of {found} bytes, and network {network} needs {needed}"
@@ -374,7 +374,7 @@ troubles! {
            "on the node, and in its network configuration: ip link set INTERFACE mtu {needed}, for the bridge's wire and then for {bridge}"
         ja "ノード {node} のブリッジ {bridge} が運べるパケットは {found} バイトですが、ネットワーク {network} には {needed} バイトが必要です"
            "そのネットワークのサーバは配置されません"
-           "そのノードで、ブリッジの物理インターフェイス、{bridge} の順に ip link set インターフェイス mtu {needed} を実行し、ネットワーク設定にも反映してください";
+           "そのノードで、ブリッジの物理インターフェース、{bridge} の順に ip link set インターフェース mtu {needed} を実行し、ネットワーク設定にも反映してください";
     // --- disks -----------------------------------------------------------------------------
     /// No room.
     DiskFull { node, total } "disk.full" Failure
@@ -538,7 +538,7 @@ troubles! {
     ServiceVersionsDiffer { service, versions } "service.versions-differ" Warning
         en "the service {service} runs in different versions: {versions}" "what the newer one writes the older one may not understand"
            "upgrade the package watari-front on the front end with the older version"
-        ja "サービス {service} の版が揃っていません: {versions}" "新しい版が書いた内容を古い版が理解できないことがあります"
+        ja "サービス {service} の版がそろっていません: {versions}" "新しい版が書いた内容を古い版が理解できないことがあります"
            "古い版のフロントエンドでパッケージ watari-front を更新してください";
     /// No majority.
     NoMajority { votes, needed } "quorum.lost" Failure

@@ -82,7 +82,7 @@ words! {
     Generation "GENERATION" "世代";
     Groups "GROUPS" "グループ";
     HomeAgain "HOME AGAIN" "帰還";
-    HomeSite "HOME" "本拠";
+    HomeSite "HOME" "本来の場所";
     HostName "HOST NAME" "ホスト名";
     Host "HOST" "ホスト";
     Id "ID" "ID";
@@ -134,12 +134,12 @@ words! {
     PublicKey "PUBLIC KEY" "公開鍵";
     Qemu "QEMU" "QEMU の版";
     Range "RANGE" "配布範囲";
-    Excluded "EXCLUDED" "除外 (指定時のみ)";
+    Excluded "EXCLUDED" "取り置き (指定時のみ)";
     Reachable "NODE ANSWERS" "ノードの応答";
     Reason "REASON" "理由";
     Remedy "REMEDY" "対処";
     Replicas "COPIES" "複製数";
-    Request "REQUEST" "依頼";
+    Request "REQUEST" "リクエスト";
     Reserved "RESERVED FOR GROWING" "拡張用に確保済み";
     Restart "RESTARTED" "自動再起動";
     RestartFromCopy "RESTARTED FROM A COPY" "複製からの再起動";
@@ -192,7 +192,7 @@ words! {
     Vm "SERVER" "サーバ";
     Vms "SERVERS" "サーバ数";
     Votes "VOTES" "投票権";
-    VmsHome "SERVERS AT HOME HERE" "本拠のサーバ数";
+    VmsHome "SERVERS AT HOME HERE" "本来の場所とするサーバ数";
     Why "CAUSE" "原因";
     // --- values ----------------------------------------------------------------------------
     Yes "yes" "はい";
@@ -291,7 +291,7 @@ words! {
     // --- waiting ---------------------------------------------------------------------------
     Interrupted
         "stopped waiting; what was asked for goes on"
-        "待つのをやめました。依頼した処理は続いています";
+        "待つのをやめました。要求した処理は続いています";
     NothingDone "nothing was done" "何も実行していません";
     Hashing "computing SHA-256" "SHA-256 を計算中";
     Fetching "the front end fetches the file" "フロントエンドがファイルを取得中";
@@ -328,7 +328,7 @@ pub fn wished(lang: Lang, site: &str, home: &str) -> String {
         (Lang::En, true) => format!("the services should lead from {site}"),
         (Lang::En, false) => format!("the services should lead from {site} for now; their home is {home}"),
         (Lang::Ja, true) => format!("主系のサイトは {site} と指定されています"),
-        (Lang::Ja, false) => format!("主系のサイトは当面 {site} です。本来のサイトは {home} です"),
+        (Lang::Ja, false) => format!("主系のサイトは当面 {site} です。本来の場所は {home} です"),
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Let a node receive servers again, also one that was drained",
-        "ノードへの受け入れを再開します。退避したノードにも使えます",
+        "ノードへの受け入れを再開します。空にしたノードにも使えます",
     ),
     (
         "Have a node's power controller switch it, or say whether it is on",

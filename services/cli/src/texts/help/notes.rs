@@ -57,7 +57,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "A server whose copy runs goes on to its end, and so does a change of front ends that has begun. The site still receives nothing. Any front end keeps the pause. It ends when the outage is resumed, turned round or called off; or when the site, whose power fails later, is to be emptied by the scheduler's [power] rules.",
-        "コピー中のサーバと、始まったフロントエンドの交代は、最後まで続きます。サイトは引き続き受け入れを行いません。\n一時停止は、どのフロントエンドが主系でも保たれます。再開、方向転換、取り消しのほか、\n後で停電したサイトを [power] の規則で退避させるときに終わります。",
+        "複製中のサーバと、始まったフロントエンドの交代は、最後まで続きます。サイトは引き続き受け入れを行いません。\n一時停止は、どのフロントエンドが主系でも保たれます。再開、方向転換、取り消しのほか、\n後で停電したサイトを [power] の規則で退避させるときに終わります。",
     ),
     (
         "It is done once the outage is evacuated, the front end's part included. Each node's agent makes sure that nothing lives there and runs the program that its node-agent.toml names (shut_down under [power]); where none is named, the monitor cuts the power ([[fencing]]). Nodes are switched on by the monitor, or by hand, and are waited for at the return until they are heard and well. The hosts of front ends and of the witness are left alone. What failed is tried again when this is asked again.",
@@ -69,7 +69,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "The page of --html is one file in the language of the command: it loads nothing, needs no script, and prints on A4. What front ends saw is known of servers that have probes (watari vm edit --probe). What operators stopped or rebooted meanwhile is told as theirs, not as a gap.",
-        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、プローブ (watari vm edit --probe) を設定したサーバについて記録されます。\n操作者の依頼による停止や再起動の間は、途切れには数えず、依頼によるものとして示します。",
+        "--html のページは、コマンドの言語で書かれた 1 つのファイルです。\n外部のものは読み込まず、スクリプトも使わず、A4 に印刷できます。\nフロントエンドから見た応答は、プローブ (watari vm edit --probe) を設定したサーバについて記録されます。\n操作者の指示による停止や再起動の間は、途切れには数えず、指示によるものとして示します。",
     ),
     (
         "An event is about the site that its LOCATION, else its CATEGORIES, else its SUMMARY names, by name or title. Where a calendar holds other events as well, --matching says which are outages; of others nothing is told. An event is known again by its UID: importing twice changes nothing, a new time moves the outage as long as it has not begun, and STATUS CANCELLED calls it off. Times without a zone, and whole days, are meant in the calendar's zone (X-WR-TIMEZONE), or else this machine's. An event that recurs is imported for its next time; once that is over, import the calendar again. Events that cannot be understood are not imported. The exit status is 1 if there was such an event about a site, or one was refused; all others are imported first.",
@@ -114,18 +114,18 @@ pub(super) const TEXTS: &[Text] = &[
     ("And again on every front end:", "最後に、すべてのフロントエンドで実行します:"),
     (
         "It is shown this once: what is kept of it does not tell it. On the new host: watari join",
-        "表示されるのは一度だけです。保管される内容からトークンはわかりません。新しいホストで watari join に指定します。",
+        "表示されるのは一度だけです。保管される内容からトークンは分かりません。新しいホストで watari join に指定します。",
     ),
     ("Example, as root on the first front end:", "例 (最初のフロントエンドで root として):"),
     (
         "The keys of the cluster are in its folder from then on, readable for root alone: keep a copy off the host. It may be run again if it breaks off. Configuration (.toml) that somebody has changed stays as it is: what is to be made anew is moved aside first.",
-        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。編集された設定ファイル (.toml) は変更しません。作り直すものは、先に退避してください。",
+        "以後、クラスタの鍵はそのフォルダにあり、root だけが読めます。控えを別の場所に保管してください。\n途中で止まった場合は、もう一度実行できます。編集された設定ファイル (.toml) は変更しません。作り直すものは、先に別の場所に移してください。",
     ),
     (
         "Example, as root on a new node, once its packages are installed and its bridge is there:",
         "例 (新しいノードで、パッケージとブリッジを用意した後、root として):",
     ),
-    ("Example, once the node is off or drained:", "例 (ノードの停止または退避の後で):"),
+    ("Example, once the node is off or drained:", "例 (ノードを停止するか、空にした後で):"),
     (
         "Its agent is cut off at once and cannot come back, unless it joins anew. Servers that run there run on, unless they are to stop when nobody hears their node. Other hosts refuse its certificates once they have heard of it: front ends within seconds, nodes within a quarter of an hour. It joins anew with other keys alone.",
         "エージェントはただちに切断され、参加し直さない限り戻れません。そこで動いているサーバは、ノードの孤立時に停止する設定のものを除いて動き続けます。\nほかのホストは、フロントエンドでは数秒以内、ノードでは 15 分以内に、そのノードの証明書を受け付けなくなります。参加し直すには別の鍵が必要です。",
@@ -133,12 +133,12 @@ pub(super) const TEXTS: &[Text] = &[
     ("On a new front end, and on the witness:", "新しいフロントエンドと立会役では:"),
     (
         "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.",
-        "まずホストを確認し、書き込むファイルを表示します。インターフェイスは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。編集された設定ファイル (.toml) は変更しません。",
+        "まずホストを確認し、書き込むファイルを表示します。インターフェースは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。編集された設定ファイル (.toml) は変更しません。",
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
         "Without --fix nothing is changed. With it, on the host on which it is called: what is set up there and does not run is started, what would not come back after a loss of power is enabled, the clock is set by NTP, and keys that everybody can read are closed. Each is shown and asked about, and it is looked again at the end. Nothing is restarted, deleted or installed, and no interface is touched.",
-        "--fix を付けなければ何も変更しません。\n付けると、実行したホストについて、設定されているのに動いていないサービスの起動、停電後に自動で起動しないものの有効化、NTP による時刻合わせ、誰でも読める鍵の保護を行います。\n1 つずつ内容を示して確認し、最後にもう一度診断します。再起動、削除、インストールは行わず、インターフェイスにも触れません。",
+        "--fix を付けなければ何も変更しません。\n付けると、実行したホストについて、設定されているのに動いていないサービスの起動、停電後に自動で起動しないものの有効化、NTP による時刻合わせ、だれでも読める鍵の保護を行います。\n1 つずつ内容を示して確認し、最後にもう一度診断します。再起動、削除、インストールは行わず、インターフェースにも触れません。",
     ),
     (
         "Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 something does not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.",

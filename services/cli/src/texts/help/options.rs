@@ -170,7 +170,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("Only those of this site", "このサイトのものだけ"),
     (
         "For how long the battery will last, if that is known: 600s, 10m",
-        "わかる場合、バッテリーの残り時間 (例: 600s、10m)",
+        "分かる場合、バッテリーの残り時間 (例: 600s、10m)",
     ),
     ("Where its power comes from now", "現在の電源"),
     ("What if the power went in so many minutes", "この分数の後に電源が切れると仮定します"),
@@ -266,7 +266,7 @@ pub(super) const TEXTS: &[Text] = &[
         "Addresses of the range that are given only to who asks for one by name, in place of all there were; may be given several times",
         "範囲のうち、指定されたときにだけ割り当てるアドレス。これまでの指定はすべて置き換えます。複数回指定できます",
     ),
-    ("Nothing of the range is kept back any more", "除外をすべて取りやめます"),
+    ("Nothing of the range is kept back any more", "取り置きをすべて取りやめます"),
     ("Its name", "名前"),
     (
         "The campus's own segment, on a bridge that each node has",
