@@ -390,19 +390,28 @@ impl Agent {
         }
     }
 
-    /// Gives every domain an actor that has none yet, so that it is reported. None is touched.
+    /// Gives every domain an actor that has none yet, so that it is reported; and tells one that knows nothing of its server
+    /// what the domain's definition says. libvirt may have been too slow to say so before. None is touched.
     async fn find_strangers(&self) {
         let bound = self.node.settings.bounds.libvirt_answer();
         let Ok(Ok(names)) = tokio::time::timeout(bound, self.node.hypervisor.names()).await else { return };
         for vm in names.iter().filter_map(|name| name.parse::<VmName>().ok()) {
-            if self.servers().contains_key(&vm) {
+            let book = self.book(&vm);
+            if let Some(book) = &book
+                && book.current().await.is_some()
+            {
                 continue;
             }
-            let message = match tokio::time::timeout(bound, self.node.hypervisor.record(vm.as_str())).await {
-                Ok(Ok(Some(domain))) => self.lost(&vm, domain).await.map(|record| Message::Found(Box::new(record))),
+            let lost = match tokio::time::timeout(bound, self.node.hypervisor.record(vm.as_str())).await {
+                Ok(Ok(Some(domain))) => self.lost(&vm, domain).await,
                 _ => None,
             };
-            let _ = self.put(&vm, message.unwrap_or(Message::Look));
+            let message = match lost {
+                Some(record) => Message::Found(Box::new(record)),
+                None if book.is_none() => Message::Look,
+                None => continue,
+            };
+            let _ = self.put(&vm, message);
         }
     }
 

@@ -150,12 +150,6 @@ impl Book {
         Some(Ward { uuid: record.uuid.clone(), generation, granted, stopped, domain, still })
     }
 
-    /// Whether nothing is known, not even of a removed server.
-    pub async fn is_blank(&self) -> bool {
-        let page = self.page.lock().await;
-        page.current().is_none() && !page.sight.foreign
-    }
-
     /// Takes over a record that the journal has already.
     pub async fn adopt(&self, record: Record) {
         self.page.lock().await.records.insert(record.uuid.clone(), record);

@@ -20,8 +20,8 @@ mod weights;
 use scene::{Scene, scene};
 use watari_contracts::{
     agent::{
-        Answer, Discard, DiskUse, Domain, KeepConsole, MOST_KEPT, OffReason, Order, Phase, Progress, ReadConsole,
-        Receive, Release, Remove, Stack, Start, Stop, Suspend,
+        Abort, Answer, Discard, DiskUse, Domain, KeepConsole, MOST_KEPT, OffReason, Order, Phase, Progress,
+        ReadConsole, Receive, Release, Remove, Stack, Start, Stop, Suspend,
     },
     plan::{Edition, LayPlan, NetworkPlan, PlannedFirewall},
 };
@@ -147,6 +147,10 @@ async fn a_guest_outlives_its_agent_and_is_taken_up_again() {
     assert_eq!(agent.order(start(scene, "again", 1, DiskUse::MayCreate)).await.unwrap().progress, Progress::Done);
     // The journal is lost: the domain's own definition says under which grant it runs.
     let agent = agent.restart_without_journal().await;
+    // Also if somebody speaks of it before it is found.
+    agent
+        .done(Abort { order: order("early"), migration: "again-0".parse().unwrap(), vm: "again".parse().unwrap() })
+        .await;
     let fact = agent.until("again", |fact| fact.generation == 1).await;
     assert_eq!((fact.domain, fact.granted), (Domain::Running, true));
     assert_stale(agent.order(discard("again", "again-1", 1)).await);
