@@ -169,6 +169,13 @@ fn in_the_dark(stage: &Stage) -> anyhow::Result<String> {
     ensure!(outage["control"]["fault"].is_null(), "the control plane stayed: {outage}");
     stage.until_led_from(60, "yamate")?;
     stage.lab.run(&["power-off", "myodaiji"])?;
+    // Its launcher looks for that every two seconds; one that dies before waits for the others.
+    until(30, "y-front remembers that it has the only vote", || {
+        Ok(stage
+            .lab
+            .run(&["exec", "y-front", "--", "cat", "/var/lib/nats/vote"])
+            .is_ok_and(|vote| vote.starts_with("only ")))
+    })?;
     stage.lab.run(&["kill", "y-front", "nats-server"])?;
     stage.until_led_from(60, "yamate")?;
     stage.lab.run(&["power-off", "y-front"])?;
