@@ -81,6 +81,11 @@ pub(super) fn start(stage: &Stage, image: &str, site: &str, disk: &str) -> anyho
 pub(super) fn discard(stage: &Stage, name: &str) -> anyhow::Result<()> {
     if stage.show("vm", name).is_ok() {
         stage.watari(&["vm", "delete", name, "--yes", "--wait"])?;
+        let ports = stage.watari(&["port", "list"])?;
+        ensure!(
+            ports.as_array().into_iter().flatten().all(|port| port["vm"] != name),
+            "it has an address still: {ports}"
+        );
     }
     if stage.show("image", name).is_ok() {
         stage.watari(&["image", "delete", name, "--yes"])?;

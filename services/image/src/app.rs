@@ -92,6 +92,11 @@ impl App {
         let images = Mirror::<Image>::open(&ctx).await.map_err(|_| ServiceError::Stopped)?;
         let leadership =
             Lease::campaign(&ctx, Service::Image, ctx.lease_ttl()).await.map_err(|_| ServiceError::Stopped)?;
+        let stored = images.clone();
+        let leadership = Lease::beginning_with(&ctx, leadership, move || {
+            let stored = stored.clone();
+            async move { stored.catch_up().await }
+        });
         let (wake_imports, wake_copies, wake_saves) = (Wake::new(), Wake::new(), Wake::new());
         for wake in [&wake_imports, &wake_copies, &wake_saves] {
             images.wakes(wake);

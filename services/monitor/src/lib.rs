@@ -92,7 +92,12 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let outages = Arc::new(OnceCell::new());
     probes::watch(ctx, &history, settings.probes, nodes.clone(), Arc::clone(&outages), told).await?;
     let watch = Watch::new(ctx, nodes, settings)?;
-    let leadership = Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?;
+    let stored = Arc::clone(&watch);
+    let leadership =
+        Lease::beginning_with(ctx, Lease::campaign(ctx, Service::Monitor, ctx.lease_ttl()).await?, move || {
+            let stored = Arc::clone(&stored);
+            async move { stored.nodes.catch_up().await }
+        });
     let beats = ctx.bus.subscribe(subjects::BEATS).await?;
     let inventories = ctx.bus.subscribe(subjects::INVENTORIES).await?;
     ctx.spawn("beats", beats::hear(Arc::clone(&watch), beats));

@@ -68,7 +68,14 @@ async fn run(ctx: &Context, settings: Settings) -> Result<(), Error> {
     let addresses = Mirror::<PublicAddress>::open(ctx).await?;
     let book = Arc::new(Book::new(ctx, networks, ports, addresses, settings.addresses)?);
     let firewalls = Arc::new(Firewalls::open(ctx, settings.firewalls).await?);
-    let leadership = Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?;
+    let (stored, groups) = (Arc::clone(&book), Arc::clone(&firewalls));
+    let leadership =
+        Lease::beginning_with(ctx, Lease::campaign(ctx, Service::Network, ctx.lease_ttl()).await?, move || {
+            let (stored, groups) = (Arc::clone(&stored), Arc::clone(&groups));
+            async move {
+                tokio::join!(stored.catch_up(), groups.groups().catch_up());
+            }
+        });
     ctx.spawn("index", sweep::index(ctx.clone(), Arc::clone(&book), leadership.clone()));
     ctx.spawn("orphans", sweep::orphans(ctx.clone(), Arc::clone(&book), leadership.clone()));
     ctx.spawn("strangers", sweep::strangers(ctx.clone(), Arc::clone(&book), leadership.clone()));

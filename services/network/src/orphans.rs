@@ -19,9 +19,10 @@ pub(crate) enum Verdict {
     Alarm(String),
 }
 
-/// Since when each port has had no server, by key, in boot-time milliseconds.
+/// Since when each port has had no server, by key, in boot-time milliseconds, as one tenure saw it.
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
+    epoch: u64,
     since: HashMap<String, u64>,
 }
 
@@ -39,6 +40,14 @@ impl Suspicion {
     /// How many ports have no server at present.
     pub(crate) fn count(&self) -> usize {
         self.since.len()
+    }
+
+    /// Forgets what an earlier tenure saw: others have decided since, and a port may be another server's by now.
+    pub(crate) fn in_tenure(&mut self, epoch: u64) -> &mut Self {
+        if self.epoch != epoch {
+            *self = Self { epoch, since: HashMap::new() };
+        }
+        self
     }
 
     /// Looks at all ports. One is given back when it has had no server for `patience_ms`.

@@ -118,6 +118,16 @@ fn verdict(suspicion: &mut Suspicion, ports: &BTreeMap<String, Port>, servers: &
 }
 
 #[test]
+fn a_new_tenure_counts_its_patience_from_its_own_first_look() {
+    let (ports, servers) = (ports(&["a", "b", "c", "gone"]), known(&["a", "b", "c"]));
+    let mut suspicion = Suspicion::default();
+    verdict(suspicion.in_tenure(1), &ports, &servers, 0);
+    assert_eq!(verdict(suspicion.in_tenure(2), &ports, &servers, PATIENCE), Verdict::Release(vec![]));
+    let given_back = Verdict::Release(vec!["campus.10-0-0-4".into()]);
+    assert_eq!(verdict(suspicion.in_tenure(2), &ports, &servers, 2 * PATIENCE), given_back);
+}
+
+#[test]
 fn a_port_is_given_back_when_its_server_has_been_gone_for_long_and_not_before() {
     let (ports, servers) = (ports(&["a", "b", "c", "gone"]), known(&["a", "b", "c"]));
     let mut suspicion = Suspicion::default();

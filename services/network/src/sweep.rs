@@ -44,7 +44,7 @@ pub(crate) async fn orphans(ctx: Context, book: Arc<Book>, leadership: watch::Re
             let patience = book.settings().orphan_seconds * 1000;
             let ports = book.ports().snapshot();
             let each = ports.iter().map(|(key, entry)| (key, &entry.value));
-            let verdict = suspicion.judge(each, &Seen::of(&vms), clock::boot_millis(), patience);
+            let verdict = suspicion.in_tenure(epoch).judge(each, &Seen::of(&vms), clock::boot_millis(), patience);
             book.metrics().orphans.set(i64::try_from(suspicion.count()).unwrap_or(i64::MAX));
             verdict
         };

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt;
+
 use crate::{TempDir, free_port};
 
 const START: Duration = Duration::from_secs(20);
@@ -103,6 +105,33 @@ impl NatsServer {
         let asked = client.request_with_headers(subject.to_owned(), headers, payload.to_owned().into()).await;
         let answer = asked.unwrap_or_else(|e| panic!("{subject}: {e}"));
         String::from_utf8(answer.payload.to_vec()).unwrap_or_else(|e| panic!("{subject}: {e}"))
+    }
+
+    /// By what a bucket is watched: a name for each watch.
+    ///
+    /// # Panics
+    /// If the server does not tell it.
+    pub async fn watches(&self, bucket: &str) -> Vec<String> {
+        let told = self.stream_of(bucket).await.consumer_names().try_collect().await;
+        told.unwrap_or_else(|e| panic!("the watches of {bucket} are not told: {e}"))
+    }
+
+    /// Takes from all who watch a bucket what they watch it by: from here on their copies get older, without their noticing
+    /// it for some seconds.
+    ///
+    /// # Panics
+    /// If the server does not do it.
+    pub async fn make_copies_old(&self, bucket: &str) {
+        let stream = self.stream_of(bucket).await;
+        for watch in self.watches(bucket).await {
+            stream.delete_consumer(&watch).await.unwrap_or_else(|e| panic!("{watch} stays: {e}"));
+        }
+    }
+
+    async fn stream_of(&self, bucket: &str) -> async_nats::jetstream::stream::Stream {
+        let client = async_nats::connect(self.url()).await.unwrap_or_else(|e| panic!("no connection: {e}"));
+        let stream = async_nats::jetstream::new(client).get_stream(format!("KV_{bucket}")).await;
+        stream.unwrap_or_else(|e| panic!("no bucket {bucket}: {e}"))
     }
 
     /// Its process, while it runs.

@@ -94,6 +94,11 @@ impl Book {
         })
     }
 
+    /// Waits until everything is here that this service has stored.
+    pub(crate) async fn catch_up(&self) {
+        tokio::join!(self.networks.catch_up(), self.ports.catch_up(), self.addresses.catch_up());
+    }
+
     pub(crate) fn networks(&self) -> &Mirror<Network> {
         &self.networks
     }

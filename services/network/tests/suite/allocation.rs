@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use crate::harness::{Running, ask, campus, lab, settings, somebody, together, wants};
+use crate::harness::{PATIENCE, Running, ask, campus, lab, settings, somebody, together, wants};
 use watari_contracts::network::{
     AllocatePort, ClearAddress, CreateNetwork, ListPorts, ReleasePorts, ReplacePort, WantedIpv6,
 };
 use watari_model::Refusal;
-use watari_testkit::NatsServer;
+use watari_testkit::{NatsServer, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_range_is_handed_out_by_many_at_once_without_a_duplicate_and_then_exhausted() {
@@ -232,6 +232,24 @@ async fn killing_the_service_and_nats_in_the_middle_neither_loses_nor_doubles_an
     }
     assert_eq!(campus(&bus).await.addresses_used, 200);
     third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_over_with_old_copies_gives_back_what_was_handed_out_meanwhile() {
+    let nats = NatsServer::start();
+    let first = Running::start(&nats, settings()).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab("203.0.113.100-203.0.113.109")).await.unwrap();
+    let standby = Running::start(&nats, settings()).await;
+    eventually("the standby follows", PATIENCE, || async { nats.watches("ports").await.len() == 2 }).await;
+    nats.make_copies_old("ports").await;
+    let AllocatePort { vm, vm_uuid, .. } = wants(1);
+    ask(&bus, wants(1)).await.unwrap();
+    first.stop().await;
+    // That there was nothing to be given back would be an answer as well: one for a server that never had an address.
+    assert_eq!(ask(&bus, ReleasePorts { vm, vm_uuid }).await.unwrap().ports, 1);
+    assert_eq!(campus(&bus).await.addresses_used, 0);
+    standby.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@
 //!
 //! [`core`] decides and knows no clock and no bus; the driver feeds it both.
 
+mod beginning;
 mod core;
 mod drive;
 mod standing;

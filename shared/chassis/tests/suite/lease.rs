@@ -1,10 +1,10 @@
 //! The lease against a real nats-server: two processes, one leader.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::support::{SOON, context};
 use tokio::{
-    sync::watch::Receiver,
+    sync::{Semaphore, watch::Receiver},
     time::{Instant, timeout},
 };
 use watari_chassis::{Context, Drained, Leadership, Lease, Mirror, Patience, clock};
@@ -84,6 +84,33 @@ async fn a_holder_that_reaches_nobody_stops_by_itself_before_its_ttl_and_leads_a
 
     nats.restart();
     let next = leads(&mut leadership).await;
+    assert!(next > epoch);
+}
+
+#[tokio::test]
+async fn a_tenure_begins_once_what_comes_first_is_done_and_ends_with_the_lease() {
+    let mut nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let mut leadership = campaign(&ctx).await;
+    let done = Arc::new(Semaphore::new(0));
+    let first = Arc::clone(&done);
+    let mut beginning = Lease::beginning_with(&ctx, leadership.clone(), move || {
+        let first = Arc::clone(&first);
+        async move { first.acquire().await.unwrap().forget() }
+    });
+    leads(&mut leadership).await;
+    assert_eq!(beginning.borrow().epoch(), None, "what comes first is not done");
+    done.add_permits(1);
+    let epoch = leads(&mut beginning).await;
+    assert_eq!(leadership.borrow().epoch(), Some(epoch));
+
+    nats.kill();
+    timeout(SOON, beginning.wait_for(|l| l.epoch().is_none())).await.unwrap().unwrap();
+    nats.restart();
+    let next = leads(&mut leadership).await;
+    assert_eq!(beginning.borrow().epoch(), None, "each tenure has its own beginning");
+    done.add_permits(1);
+    assert_eq!(leads(&mut beginning).await, next);
     assert!(next > epoch);
 }
 
