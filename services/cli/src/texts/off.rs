@@ -58,6 +58,22 @@ pub fn ready_at(lang: Lang, ready: &str, power_off: &str) -> String {
     }
 }
 
+/// What lies between both, and how much that is.
+#[must_use]
+pub const fn margin(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "The time between is the margin: an evacuation begins lead_seconds ([outages] in scheduler.toml) before the \
+             power goes, or sooner, so that it may take twice as long as estimated; but at most a day before if \
+             lead_seconds is less."
+        }
+        Lang::Ja => {
+            "完了の見込みから停電までが余裕です。退避は、停電の lead_seconds 前 (scheduler.toml の [outages]) か、見積りの 2 倍の\
+             時間がかかっても間に合うように、それより早く始まります (lead_seconds がより長くない限り、早くても 1 日前です)。"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +84,7 @@ mod tests {
             [
                 warned_title(lang).to_owned(),
                 ready_at(lang, "1", "2"),
+                margin(lang).to_owned(),
                 waiting(lang, &["a"]),
                 proposed(lang, "myodaiji-1", ""),
                 proposed(lang, "myodaiji-1", "RoomTooHot"),
