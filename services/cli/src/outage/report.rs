@@ -345,7 +345,8 @@ mod tests {
         let samples = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
         let mut view: OutageView = serde_json::from_str::<Vec<_>>(samples).unwrap().swap_remove(1);
         let at = view.changed_at;
-        (view.state, view.makespan_ms, view.home) = (State::Cancelled, 0, Some(Leg { began_at: at, ended_at: Some(at) }));
+        (view.state, view.makespan_ms, view.home) =
+            (State::Cancelled, 0, Some(Leg { began_at: at, ended_at: Some(at) }));
         let shown = |view: &OutageView| report(Out { format: Format::Table, lang: Lang::En }, view);
         assert!(!shown(&view).contains("before it began"), "{}", shown(&view));
         let (vm, why) = ("batch".parse().unwrap(), Refusal::PolicyStays { vm: "batch".to_owned() });

@@ -49,6 +49,17 @@ pub fn proposed(lang: Lang, id: &str, note: &str) -> String {
     }
 }
 
+/// What an outage is that has not begun: scheduled for a time, or proposed if there is none.
+#[must_use]
+pub fn ahead(lang: Lang, from: Option<&str>) -> String {
+    match (lang, from) {
+        (Lang::En, Some(from)) => format!("scheduled (the power goes at {from})"),
+        (Lang::En, None) => "proposed".to_owned(),
+        (Lang::Ja, Some(from)) => format!("予定 (停電は {from})"),
+        (Lang::Ja, None) => "開始待ち".to_owned(),
+    }
+}
+
 /// When all would have left, beside when the power goes.
 #[must_use]
 pub fn ready_at(lang: Lang, ready: &str, power_off: &str) -> String {
@@ -85,6 +96,8 @@ mod tests {
                 warned_title(lang).to_owned(),
                 ready_at(lang, "1", "2"),
                 margin(lang).to_owned(),
+                ahead(lang, Some("1")),
+                ahead(lang, None),
                 waiting(lang, &["a"]),
                 proposed(lang, "myodaiji-1", ""),
                 proposed(lang, "myodaiji-1", "RoomTooHot"),
