@@ -16,7 +16,7 @@ use watari_contracts::scheduler::{
     RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
 use watari_model::{
-    Said, Timestamp,
+    Said, SiteName, Timestamp,
     migration::State as Step,
     outage::{Scope, State},
 };
@@ -277,11 +277,7 @@ impl Verb {
             }
             Self::Return(Return { away, waiting }) => {
                 let site = away.site(ctx).await?;
-                let asked = ReturnSite { request_id: Some(ctx.session.request_id()), site };
-                match ctx.session.ask(&asked).await {
-                    Ok(view) => begun(ctx, waiting, view).await,
-                    Err(failure) => Err(which::not_begun(ctx, &asked.site, failure).await),
-                }
+                bring_home(ctx, waiting, site).await
             }
             Self::Report(report) => report.run(ctx).await,
             Self::ShutDown(nodes) => nodes.run(ctx).await,
@@ -296,6 +292,18 @@ impl Verb {
                 Ok(())
             }
         }
+    }
+}
+
+/// Has a site's servers come home.
+///
+/// # Errors
+/// [`Failure`]; that its outage has not begun, if that is why nobody is away.
+pub(crate) async fn bring_home(ctx: &Context, waiting: Waiting, site: SiteName) -> Result<(), Failure> {
+    let asked = ReturnSite { request_id: Some(ctx.session.request_id()), site };
+    match ctx.session.ask(&asked).await {
+        Ok(view) => begun(ctx, waiting, view).await,
+        Err(failure) => Err(which::not_begun(ctx, &asked.site, failure).await),
     }
 }
 

@@ -113,9 +113,10 @@ impl Away {
 
 /// Why nobody came home to a site: where its outage has not begun, that is what is to be said of it.
 pub(super) async fn not_begun(ctx: &Context, site: &SiteName, failure: Failure) -> Failure {
-    match &failure {
-        Failure::Refused(body) if matches!(body.refusal, Refusal::NothingToReturn { .. }) => {}
-        _ => return failure,
+    let is_nobody_away =
+        matches!(&failure, Failure::Refused(body) if matches!(body.refusal, Refusal::NothingToReturn { .. }));
+    if !is_nobody_away {
+        return failure;
     }
     let Ok(page) = ctx.session.ask(&ListOutages {}).await else { return failure };
     next(&page.outages, site).map_or(failure, |outage| ahead(outage, site).into())
