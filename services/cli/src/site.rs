@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use watari_chassis::clock;
-use watari_contracts::scheduler::{EvacuateSite, ListSites, ReturnSite, SiteView, TellPower};
+use watari_contracts::scheduler::{EvacuateSite, ListSites, SiteView, TellPower};
 use watari_model::site;
 
 use crate::{
@@ -99,10 +99,10 @@ impl Verb {
     /// [`Failure`].
     pub async fn run(self, ctx: &Context) -> Result<(), Failure> {
         let session = &ctx.session;
-        let request_id = Some(session.request_id());
         match self {
             Self::List => ctx.out.list(&session.ask(&ListSites {}).await?.sites),
             Self::Evacuate(Evacuate { site, wish, waiting }) => {
+                let request_id = Some(session.request_id());
                 let view = session.ask(&EvacuateSite { request_id, site: input::name(&site)?, propose: None }).await?;
                 wish.begun(ctx, waiting, wish.apply(ctx, view).await?).await
             }
@@ -115,10 +115,7 @@ impl Verb {
                 let told = TellPower { site: input::name(&site)?, supply, seconds_left };
                 ctx.out.row(&session.ask(&told).await?)
             }
-            Self::Return(Which { site, waiting }) => {
-                let outage = session.ask(&ReturnSite { request_id, site: input::name(&site)? }).await?;
-                outage::begun(ctx, waiting, outage).await
-            }
+            Self::Return(Which { site, waiting }) => outage::bring_home(ctx, waiting, input::name(&site)?).await,
         }
     }
 }

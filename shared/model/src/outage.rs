@@ -5,7 +5,7 @@
 //!      │ cancel,    │  ▲            │  ▲ ▲          │
 //!      │ lapsed     │  │ again      │  │ └──────────┘ again, after failures or when power goes again
 //!      ▼            ▼  └────────────┼──┘
-//!   Cancelled ◀── cancel ───────────┘ (servers stay where they are)
+//!   Cancelled ◀── cancel ───────────┘ (servers stay where they are, but for those that are on their way)
 //! ```
 //!
 //! A scheduled outage changes nothing until it begins, by the clock or by an operator. One without a time is *proposed*: a
@@ -215,7 +215,7 @@ pub struct Halted {
 pub struct Leg {
     /// When it began.
     pub began_at: Timestamp,
-    /// When the last server had moved.
+    /// When the last server had moved, or it was turned round or called off; none while it goes on.
     pub ended_at: Option<Timestamp>,
 }
 
@@ -308,6 +308,13 @@ impl Outage {
             created_at: now,
             changed_at: now,
         }
+    }
+
+    /// One that begins now, by bringing home servers that came away otherwise: it has no way out.
+    #[must_use]
+    pub fn returning(id: OutageId, scope: Scope, request_id: String, now: Timestamp) -> Self {
+        let begun = Self::begun(id, scope, request_id, now);
+        Self { state: State::Returning, home: begun.out, out: None, ..begun }
     }
 
     /// One that is known beforehand.
@@ -410,10 +417,11 @@ impl Outage {
             }
             (Evacuating, Change::Emptied(left)) if self.paused_at.is_none() => {
                 self.left = left;
-                self.out = self.out.map(|leg| Leg { ended_at: Some(now), ..leg });
+                self.end_leg(now);
                 Evacuated
             }
             (Evacuated | Returning, Change::EvacuateAsked) => {
+                self.end_leg(now);
                 self.left.clear();
                 self.stayed.clear();
                 self.halted.clear();
@@ -427,6 +435,7 @@ impl Outage {
                 Evacuating
             }
             (Evacuating | Evacuated, Change::ReturnAsked) => {
+                self.end_leg(now);
                 self.stayed = std::mem::take(&mut self.left);
                 self.keep_handover();
                 self.home = begin;
@@ -434,10 +443,13 @@ impl Outage {
             }
             (Returning, Change::Home(left)) if self.paused_at.is_none() => {
                 self.left = left;
-                self.home = self.home.map(|leg| Leg { ended_at: Some(now), ..leg });
+                self.end_leg(now);
                 Completed
             }
-            (Evacuating | Evacuated | Returning, Change::CancelAsked) => Cancelled,
+            (Evacuating | Evacuated | Returning, Change::CancelAsked) => {
+                self.end_leg(now);
+                Cancelled
+            }
             (Evacuating | Returning, Change::HandoverBegun(to))
                 if self.control.is_none() && self.paused_at.is_none() =>
             {
@@ -459,6 +471,18 @@ impl Outage {
         }
         self.state = next;
         Ok(())
+    }
+
+    /// The way that servers are on, if any are, is over: whether all have moved or not.
+    fn end_leg(&mut self, now: Timestamp) {
+        let leg = match self.state {
+            State::Evacuating => &mut self.out,
+            State::Returning => &mut self.home,
+            State::Scheduled | State::Evacuated | State::Completed | State::Cancelled => return,
+        };
+        if let Some(leg) = leg {
+            leg.ended_at = Some(now);
+        }
     }
 
     /// Another leg begins: what became of the control plane in this one is told by the report all the same, if it

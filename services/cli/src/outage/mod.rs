@@ -12,11 +12,12 @@ mod which;
 use clap::{Args, Subcommand};
 use watari_chassis::clock;
 use watari_contracts::scheduler::{
-    CancelOutage, GetOutage, LegName, ListOutages, OutageView, PauseOutage, PlanOutage, RescheduleOutage, ResumeOutage,
-    ReturnSite, ScheduleOutage, StartOutage,
+    CancelOutage, GetOutage, LegName, ListOutages, MigrationView, OutageView, PauseOutage, PlanOutage,
+    RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
 };
 use watari_model::{
-    Said, Timestamp,
+    Said, SiteName, Timestamp,
+    migration::State as Step,
     outage::{Scope, State},
 };
 
@@ -50,7 +51,9 @@ Examples:
 
 With little time the servers of the highest priority for their time on the link cross; the others are
 suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is
-that which the site's battery was said to last, if it is on battery.")]
+that which the site's battery was said to last, if it is on battery. Servers have less than all of it to cross: a
+tenth is not reckoned with, and a margin is kept for stopping those that stay (stop_seconds under [outages]) and
+for the front end's part.")]
     Plan(Planned),
     /// Go through an outage in simulated time, there and back, with everything as it is now; nothing happens
     #[command(after_help = "\
@@ -119,7 +122,7 @@ is named, the monitor cuts the power ([[fencing]]). Nodes are switched on by the
 waited for at the return until they are heard and well. The hosts of front ends and of the witness are left
 alone. What failed is tried again when this is asked again.")]
     ShutDown(dark::ShutDown),
-    /// Call an outage off: servers stay where they are, and the site takes servers again
+    /// Call an outage off: servers whose copy runs still arrive, all others stay, and the site takes servers again
     #[command(after_help = "Examples:\n  watari outage cancel myodaiji-1\n  watari outage cancel myodaiji")]
     Cancel(Nearest),
     /// Say what an outage came to, there and back, and what front ends saw of its servers; with --html to print
@@ -274,8 +277,7 @@ impl Verb {
             }
             Self::Return(Return { away, waiting }) => {
                 let site = away.site(ctx).await?;
-                let request_id = Some(ctx.session.request_id());
-                begun(ctx, waiting, ctx.session.ask(&ReturnSite { request_id, site }).await?).await
+                bring_home(ctx, waiting, site).await
             }
             Self::Report(report) => report.run(ctx).await,
             Self::ShutDown(nodes) => nodes.run(ctx).await,
@@ -293,12 +295,27 @@ impl Verb {
     }
 }
 
+/// Has a site's servers come home.
+///
+/// # Errors
+/// [`Failure`]; that its outage has not begun, if that is why nobody is away.
+pub(crate) async fn bring_home(ctx: &Context, waiting: Waiting, site: SiteName) -> Result<(), Failure> {
+    let asked = ReturnSite { request_id: Some(ctx.session.request_id()), site };
+    match ctx.session.ask(&asked).await {
+        Ok(view) => begun(ctx, waiting, view).await,
+        Err(failure) => Err(which::not_begun(ctx, &asked.site, failure).await),
+    }
+}
+
 /// Calling an evacuation off brings nobody home, and switches nothing on.
 fn say_who_is_away(ctx: &Context, view: &OutageView) {
     if let (State::Cancelled, Scope::Site(site)) = (view.state, &view.scope)
         && (view.leg == LegName::Home || !view.moved.is_empty() || !view.moving.is_empty())
     {
-        out::say(&hints::still_away(ctx.out.lang, site.as_str()));
+        // Whose copy has not begun is called back.
+        let early = |moving: &&MigrationView| matches!(moving.state, Step::Queued | Step::Preparing);
+        let copying = view.moving.len() - view.moving.iter().filter(early).count();
+        out::say(&hints::still_away(ctx.out.lang, site.as_str(), copying));
     }
     let off: Vec<&str> = view.nodes.iter().filter(|node| node.state == "off").map(|node| node.node.as_str()).collect();
     if view.state == State::Cancelled && !off.is_empty() {

@@ -32,18 +32,19 @@ pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
 /// What becomes of those that run.
 fn of_running(out: Out, plan: &OutagePlan) -> String {
     let mut parts = Vec::new();
+    // They have the link before the others.
+    let moving: Vec<_> = plan.waiting.iter().filter(|vm| !plan.starting.contains(vm)).collect();
+    for (title, vms) in [(Word::MovingTitle, moving), (Word::StartingTitle, plan.starting.iter().collect())] {
+        if !vms.is_empty() {
+            parts.push(format!("{} {}", title.text(out.lang), joined(vms)));
+        }
+    }
     if !plan.moves.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldMoveTitle.text(out.lang), moves(out, &plan.moves)));
     }
     let warned: Vec<NotMoved> = plan.moves.iter().flat_map(warned).collect();
     if !warned.is_empty() {
         parts.push(format!("{}\n{}", off::warned_title(out.lang), report::failed(out, &warned)));
-    }
-    let moving: Vec<_> = plan.waiting.iter().filter(|vm| !plan.starting.contains(vm)).collect();
-    for (title, vms) in [(Word::MovingTitle, moving), (Word::StartingTitle, plan.starting.iter().collect())] {
-        if !vms.is_empty() {
-            parts.push(format!("{} {}", title.text(out.lang), joined(vms)));
-        }
     }
     if !plan.failed.is_empty() {
         parts.push(format!("{}\n{}", Word::WouldStayTitle.text(out.lang), report::failed(out, &plan.failed)));
@@ -54,8 +55,8 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
     if parts.is_empty() {
         return Word::NothingToMove.text(out.lang).to_owned();
     }
-    let (moves, failed) = (plan.moves.len(), plan.failed.len());
-    parts.push(words::outlook(out.lang, moves, failed, plan.bytes, plan.estimated_ms));
+    let (moves, counts) = (plan.moves.len(), (plan.moves.len(), plan.waiting.len(), plan.failed.len()));
+    parts.push(words::outlook(out.lang, counts, plan.bytes, plan.estimated_ms));
     parts.extend(plan.confidence.as_ref().filter(|_| moves > 0).map(|known| estimate::confidence(out.lang, known)));
     parts.extend(plan.critical_path.as_ref().map(|path| estimate::critical(out.lang, path)));
     if !plan.halts.is_empty() {
@@ -108,7 +109,10 @@ mod tests {
         assert!(shown(&plan).contains("Starting, and would move then: db"), "{}", shown(&plan));
         assert!(!shown(&plan).contains("On their way"), "{}", shown(&plan));
         plan.waiting.push("www".parse().unwrap());
-        assert!(shown(&plan).contains("On their way or waiting for their turn: www\n"), "{}", shown(&plan));
+        let told = shown(&plan);
+        assert!(told.contains("On their way or waiting for their turn: www\n"), "{told}");
+        // Both count, as they do for the critical path.
+        assert!(told.contains("2 would move, 2 under way or starting (290 MiB, about 9.8 s), 1 would not"), "{told}");
     }
 
     #[test]

@@ -41,9 +41,12 @@ fn report(out: Out, view: &OutageView) -> String {
         parts.extend(dark::report(out, &view.nodes));
         let ready = foreseen.estimated_ms.map(|needed| begins.max(foreseen.at).plus_millis(needed));
         let said = |ready| texts::off::ready_at(out.lang, &format::moment(ready), &format::moment(window.from));
-        parts.extend(ready.filter(|_| !foreseen.moves.is_empty()).map(said));
-        if ready.is_some_and(|ready| ready > window.from) {
-            parts.push(Word::TooLate.text(out.lang).to_owned());
+        let anybody = !foreseen.moves.is_empty() || !foreseen.waiting.is_empty();
+        parts.extend(ready.filter(|_| anybody).map(said));
+        match ready {
+            Some(ready) if ready > window.from => parts.push(Word::TooLate.text(out.lang).to_owned()),
+            Some(_) if anybody => parts.push(texts::off::margin(out.lang).to_owned()),
+            _ => {}
         }
         return parts.join("\n\n");
     }
@@ -80,7 +83,9 @@ fn report(out: Out, view: &OutageView) -> String {
         parts.push(format!("{}\n{}", Word::FailedTitle.text(out.lang), failed(out, &view.failed)));
     }
     if !view.halted.is_empty() {
-        parts.push(format!("{}\n{}", halts::title(out.lang), halted(out, &view.halted)));
+        let table = halted(out, &view.halted);
+        let lines = [Some(halts::title(out.lang).to_owned()), Some(table), booting(out.lang, &view.halted)];
+        parts.push(lines.into_iter().flatten().collect::<Vec<_>>().join("\n"));
     }
     if servers(view) == 0 {
         parts.push(Word::NothingMoved.text(out.lang).to_owned());
@@ -138,7 +143,7 @@ fn moved_since(lang: Lang, view: &OutageView) -> Option<String> {
 
 /// Whether it was called off while it was only scheduled or proposed.
 fn never_began(view: &OutageView) -> bool {
-    let was_ahead = view.window.is_some() || view.out.is_none();
+    let was_ahead = view.home.is_none() && (view.window.is_some() || view.out.is_none());
     view.state == State::Cancelled && was_ahead && servers(view) == 0 && view.makespan_ms == 0
 }
 
@@ -218,6 +223,11 @@ pub(super) fn halted(out: Out, halted: &[HaltedVm]) -> String {
         vec![h.vm.to_string(), halts::way(out.lang, h.way).to_owned(), or_dash(state), cause(out.lang, h).to_owned()]
     };
     out.table(&columns, halted.iter().map(row))
+}
+
+/// What it means that some of them run again, if any do.
+pub(super) fn booting(lang: Lang, halted: &[HaltedVm]) -> Option<String> {
+    halted.iter().any(|one| one.state == Some(vm::State::Running)).then(|| halts::runs_again(lang).to_owned())
 }
 
 /// Why it has no time.
@@ -309,10 +319,43 @@ impl Row for OutageView {
 #[cfg(test)]
 mod tests {
     use watari_contracts::scheduler::Fault;
-    use watari_model::{Refusal, outage::Leg};
+    use watari_model::{
+        Refusal,
+        outage::{Leg, Window},
+    };
 
     use super::*;
     use crate::out::Format;
+
+    #[test]
+    fn what_lies_between_the_end_and_the_loss_of_power_is_explained_where_there_is_time() {
+        let samples = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
+        let mut view: OutageView = serde_json::from_str::<Vec<_>>(samples).unwrap().swap_remove(2);
+        let shown = |view: &OutageView, lang| report(Out { format: Format::Table, lang }, view);
+        for lang in [Lang::En, Lang::Ja] {
+            assert!(shown(&view, lang).contains(texts::off::margin(lang)), "{}", shown(&view, lang));
+        }
+        view.window = view.window.map(|window| Window { from: window.from.minus_millis(86_400_000), ..window });
+        let late = shown(&view, Lang::En);
+        assert!(late.contains("It would not be done before the power goes") && !late.contains("the margin"), "{late}");
+    }
+
+    #[test]
+    fn a_return_that_was_called_off_at_once_had_begun_and_who_runs_again_is_told_of_with_what_that_means() {
+        let samples = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
+        let mut view: OutageView = serde_json::from_str::<Vec<_>>(samples).unwrap().swap_remove(1);
+        let at = view.changed_at;
+        (view.state, view.makespan_ms, view.home) =
+            (State::Cancelled, 0, Some(Leg { began_at: at, ended_at: Some(at) }));
+        let shown = |view: &OutageView| report(Out { format: Format::Table, lang: Lang::En }, view);
+        assert!(!shown(&view).contains("before it began"), "{}", shown(&view));
+        let (vm, why) = ("batch".parse().unwrap(), Refusal::PolicyStays { vm: "batch".to_owned() });
+        let halted = HaltedVm { vm, way: Way::ShutDown, state: Some(vm::State::Running), why: Fault::from(&why) };
+        view.halted = vec![halted];
+        assert!(shown(&view).contains(halts::runs_again(Lang::En)), "{}", shown(&view));
+        view.halted[0].state = Some(vm::State::Stopped);
+        assert!(!shown(&view).contains(halts::runs_again(Lang::En)), "{}", shown(&view));
+    }
 
     #[test]
     fn who_runs_where_it_goes_dark_is_told_loudly_with_the_reason_and_a_report_is_one_of_its_time() {

@@ -3,11 +3,17 @@
 use clap::Args;
 use watari_contracts::scheduler::{GetOutage, ListOutages, ListSites, OutageView, SiteView};
 use watari_model::{
-    OutageId, SiteName,
+    OutageId, Refusal, SiteName,
     outage::{Scope, State},
 };
 
-use crate::{Context, failure::Failure, input, texts::faults::Fault};
+use crate::{
+    Context,
+    failure::Failure,
+    format, input,
+    lang::Lang,
+    texts::{faults::Fault, off},
+};
 
 /// One that is under way.
 #[derive(Debug, Args)]
@@ -66,7 +72,8 @@ impl Nearest {
             return Ok(open);
         }
         let outages = ctx.session.ask(&ListOutages {}).await?.outages;
-        Ok(next(&outages, &site.name).ok_or(Fault::NoOutageAhead { site: self.which.clone() })?)
+        let next = next(&outages, &site.name).ok_or(Fault::NoOutageAhead { site: self.which.clone() })?;
+        Ok(next.id.clone())
     }
 }
 
@@ -88,8 +95,9 @@ impl Away {
             return Ok(site.name);
         }
         let outage = id.to_string();
-        let name = match ctx.session.ask(&GetOutage { id: id.clone() }).await?.scope {
-            Scope::Site(name) => name,
+        let view = ctx.session.ask(&GetOutage { id: id.clone() }).await?;
+        let name = match &view.scope {
+            Scope::Site(name) => name.clone(),
             Scope::Node(node) => return Err(Fault::OutageOfNode { outage, node: node.to_string() }.into()),
         };
         match site(ctx, name.as_str()).await?.and_then(|site| site.outage) {
@@ -97,9 +105,27 @@ impl Away {
                 let (site, open) = (name.to_string(), open.to_string());
                 Err(Fault::OtherOutageOpen { outage, site, open }.into())
             }
+            _ if view.state == State::Scheduled => Err(ahead(&view, &name).into()),
             _ => Ok(name),
         }
     }
+}
+
+/// Why nobody came home to a site: where its outage has not begun, that is what is to be said of it.
+pub(super) async fn not_begun(ctx: &Context, site: &SiteName, failure: Failure) -> Failure {
+    let is_nobody_away =
+        matches!(&failure, Failure::Refused(body) if matches!(body.refusal, Refusal::NothingToReturn { .. }));
+    if !is_nobody_away {
+        return failure;
+    }
+    let Ok(page) = ctx.session.ask(&ListOutages {}).await else { return failure };
+    next(&page.outages, site).map_or(failure, |outage| ahead(outage, site).into())
+}
+
+fn ahead(outage: &OutageView, site: &SiteName) -> Fault {
+    let from = outage.window.map(|window| format::moment(window.from));
+    let [state, state_ja] = [Lang::En, Lang::Ja].map(|lang| off::ahead(lang, from.as_deref()));
+    Fault::OutageAhead { outage: outage.id.to_string(), site: site.to_string(), state, state_ja }
 }
 
 async fn site(ctx: &Context, name: &str) -> Result<Option<SiteView>, Failure> {
@@ -108,16 +134,17 @@ async fn site(ctx: &Context, name: &str) -> Result<Option<SiteView>, Failure> {
 }
 
 /// The scheduled one that comes first.
-fn next(outages: &[OutageView], site: &SiteName) -> Option<OutageId> {
+fn next<'o>(outages: &'o [OutageView], site: &SiteName) -> Option<&'o OutageView> {
     let scope = Scope::Site(site.clone());
     let ahead = outages.iter().filter(|outage| outage.state == State::Scheduled && outage.scope == scope);
-    ahead.min_by_key(|outage| outage.window.map(|window| window.from)).map(|outage| outage.id.clone())
+    ahead.min_by_key(|outage| outage.window.map(|window| window.from))
 }
 
 /// The last one that has begun; they come newest first.
 fn latest(outages: &[OutageView], site: &SiteName) -> Option<OutageId> {
     let scope = Scope::Site(site.clone());
-    outages.iter().find(|outage| outage.out.is_some() && outage.scope == scope).map(|outage| outage.id.clone())
+    let begun = |outage: &&OutageView| outage.out.is_some() || outage.home.is_some();
+    outages.iter().filter(begun).find(|outage| outage.scope == scope).map(|outage| outage.id.clone())
 }
 
 #[cfg(test)]
@@ -135,13 +162,16 @@ mod tests {
         });
         let sooner = OutageView { id: "myodaiji-9".parse().unwrap(), window, ..later.clone() };
         let site = site_of(&later);
-        assert_eq!(next(&[begun.clone(), of_node, later.clone()], &site), Some(later.id.clone()));
-        assert_eq!(next(&[later, sooner], &site), Some("myodaiji-9".parse().unwrap()));
+        assert_eq!(next(&[begun.clone(), of_node, later.clone()], &site), Some(&later));
+        assert_eq!(next(&[later.clone(), sooner.clone()], &site), Some(&sooner));
         assert_eq!(next(std::slice::from_ref(&begun), &site), None);
         // What has not begun has nothing to report.
         let out = watari_model::outage::Leg { began_at: begun.created_at, ended_at: None };
         let reported = OutageView { out: Some(out), ..begun.clone() };
         assert_eq!(latest(&[begun.clone(), reported.clone()], &site), Some(reported.id));
+        // One that only brings servers home has begun as well.
+        let home = OutageView { home: Some(out), ..begun.clone() };
+        assert_eq!(latest(std::slice::from_ref(&home), &site), Some(home.id.clone()));
         assert_eq!(latest(&[begun], &site), None);
     }
 

@@ -445,6 +445,10 @@ faults! {
     OtherOutageOpen { outage, site, open } "outage.other-open" FAILED
         en "site {site} has another outage than {outage} under way: {open}" "look at it with `watari outage show {open}`; to bring the servers home all the same: watari outage return {open}"
         ja "サイト {site} では、{outage} ではなく別の停電計画 {open} が進行中です" "`watari outage show {open}` で確認してください。それでも帰還させるには watari outage return {open} を実行します";
+    /// Nobody has left for it yet.
+    OutageAhead { outage, site, state, state_ja } "outage.ahead" FAILED
+        en "outage {outage} is {state} and has not begun, so that no server of site {site} is away for it" "nothing needs doing until then; begin it sooner with `watari outage start {outage}`, or call it off with `watari outage cancel {outage}`; servers that are away for another reason come home with: watari site return {site}"
+        ja "停電計画 {outage} は{state_ja}で、まだ始まっていません。この計画のためにサイト {site} を離れているサーバはありません" "開始までは何もする必要はありません。早めに始めるには `watari outage start {outage}`、取り消すには `watari outage cancel {outage}` を実行してください。別の理由で離れているサーバは watari site return {site} で帰還させます";
     /// An outage has times of its own.
     RehearsalTimes { option } "outage.rehearsal-times" USAGE
         en "{option} goes with --site: an outage that is there has times of its own" "leave {option} out, or rehearse an evacuation that would begin now: watari outage rehearse --site SITE {option} ..."

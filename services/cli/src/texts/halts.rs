@@ -62,6 +62,21 @@ pub fn halted(lang: Lang, vm: &str, way: Way, cause: &str) -> String {
     }
 }
 
+/// What is known of one that runs again.
+#[must_use]
+pub const fn runs_again(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "Running is said of a server whose processor runs; the guest of one that was started again may still be booting, \
+             as its probes or `watari vm console-log NAME` show."
+        }
+        Lang::Ja => {
+            "「稼働中」は、仮想マシンの CPU が動いている状態です。再び起動したサーバの OS は、まだ起動の途中かもしれません。\
+             プローブか `watari vm console-log 名前` で確認できます。"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,7 +86,8 @@ mod tests {
         let lines = |lang| {
             let ways = [Way::Suspend, Way::ShutDown].map(|one| way(lang, one).to_owned());
             let told = [title(lang).to_owned(), would_title(lang).to_owned(), time(lang, 9), tally(lang, 1, 2)];
-            [ways.to_vec(), told.to_vec(), vec![halted(lang, "a", Way::Suspend, "b")]].concat()
+            let of_one = vec![halted(lang, "a", Way::Suspend, "b"), runs_again(lang).to_owned()];
+            [ways.to_vec(), told.to_vec(), of_one].concat()
         };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");

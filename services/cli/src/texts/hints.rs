@@ -28,15 +28,19 @@ pub fn boots_by(lang: Lang, image: &str, firmware: &str) -> String {
     }
 }
 
-/// Servers are elsewhere though their site's outage was called off.
+/// Servers are elsewhere though their site's outage was called off, and of so many the copy runs.
 #[must_use]
-pub fn still_away(lang: Lang, site: &str) -> String {
+pub fn still_away(lang: Lang, site: &str, copying: usize) -> String {
+    let stay = match (lang, copying) {
+        (Lang::En, 0) => "servers stay where they are".to_owned(),
+        (Lang::En, _) => format!("those whose copy runs ({copying}) still arrive, all others stay where they are"),
+        (Lang::Ja, 0) => "サーバは現在の場所に残ります".to_owned(),
+        (Lang::Ja, _) => format!("複製中の {copying} 台は移動先に到着し、ほかのサーバは現在の場所に残ります"),
+    };
     match lang {
-        Lang::En => {
-            format!("servers that have left stay where they are; bring them home with: watari site return {site}")
-        }
+        Lang::En => format!("{stay}; bring home who is away with: watari outage return {site}"),
         Lang::Ja => {
-            format!("移動済みのサーバは移動先に残ります。帰還させるには watari site return {site} を実行してください")
+            format!("{stay}。離れているサーバを帰還させるには watari outage return {site} を実行してください")
         }
     }
 }
@@ -253,7 +257,8 @@ mod tests {
         let hints = |lang| {
             [
                 follow_image(lang, "a"),
-                still_away(lang, "a"),
+                still_away(lang, "a", 0),
+                still_away(lang, "a", 1),
                 not_paused(lang, "a", "b"),
                 no_such_rule(lang, "a", "b"),
                 stays_failed(lang, "a"),

@@ -49,12 +49,39 @@ pub fn proposed(lang: Lang, id: &str, note: &str) -> String {
     }
 }
 
+/// What an outage is that has not begun: scheduled for a time, or proposed if there is none.
+#[must_use]
+pub fn ahead(lang: Lang, from: Option<&str>) -> String {
+    match (lang, from) {
+        (Lang::En, Some(from)) => format!("scheduled (the power goes at {from})"),
+        (Lang::En, None) => "proposed".to_owned(),
+        (Lang::Ja, Some(from)) => format!("予定 (停電は {from})"),
+        (Lang::Ja, None) => "開始待ち".to_owned(),
+    }
+}
+
 /// When all would have left, beside when the power goes.
 #[must_use]
 pub fn ready_at(lang: Lang, ready: &str, power_off: &str) -> String {
     match lang {
         Lang::En => format!("It would be done at {ready}; the power goes at {power_off}."),
         Lang::Ja => format!("完了の見込みは {ready}、停電は {power_off} です。"),
+    }
+}
+
+/// What lies between both, and how much that is.
+#[must_use]
+pub const fn margin(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "The time between is the margin: an evacuation begins lead_seconds ([outages] in scheduler.toml) before the \
+             power goes, or sooner, so that it may take twice as long as estimated; but at most a day before if \
+             lead_seconds is less."
+        }
+        Lang::Ja => {
+            "完了の見込みから停電までが余裕です。退避は、停電の lead_seconds 前 (scheduler.toml の [outages]) か、見積りの 2 倍の\
+             時間がかかっても間に合うように、それより早く始まります (lead_seconds がより長くない限り、早くても 1 日前です)。"
+        }
     }
 }
 
@@ -68,6 +95,9 @@ mod tests {
             [
                 warned_title(lang).to_owned(),
                 ready_at(lang, "1", "2"),
+                margin(lang).to_owned(),
+                ahead(lang, Some("1")),
+                ahead(lang, None),
                 waiting(lang, &["a"]),
                 proposed(lang, "myodaiji-1", ""),
                 proposed(lang, "myodaiji-1", "RoomTooHot"),

@@ -517,26 +517,26 @@ pub fn found(lang: Lang, failures: usize, warnings: usize, notes: usize) -> Stri
 
 /// The last line of a plan.
 #[must_use]
-pub fn outlook(lang: Lang, moves: usize, failed: usize, bytes: u64, estimated_ms: Option<u64>) -> String {
-    if moves == 0 {
-        return match lang {
-            Lang::En => format!("0 would move, {failed} would not"),
-            Lang::Ja => format!("移動 0 台、移動できないサーバ {failed} 台"),
-        };
-    }
-    let data = crate::format::bytes(bytes);
-    match (lang, estimated_ms.map(|ms| crate::format::time(lang, ms))) {
-        (Lang::En, Some(time)) => format!("{moves} would move ({data}, about {time}), {failed} would not"),
-        (Lang::En, None) => {
-            format!(
-                "{moves} would move ({data}; no migration between sites has shown yet how fast), {failed} would not"
-            )
-        }
-        (Lang::Ja, Some(time)) => format!("移動 {moves} 台 ({data}、約 {time})、移動できないサーバ {failed} 台"),
-        (Lang::Ja, None) => {
-            format!(
-                "移動 {moves} 台 ({data}。サイト間の移行の実績がまだなく、所要時間は不明)、移動できないサーバ {failed} 台"
-            )
+pub fn outlook(
+    lang: Lang,
+    (moves, under_way, failed): (usize, usize, usize),
+    bytes: u64,
+    estimated_ms: Option<u64>,
+) -> String {
+    let (data, time) = (crate::format::bytes(bytes), estimated_ms.map(|ms| crate::format::time(lang, ms)));
+    let needs = match (lang, time) {
+        _ if moves + under_way == 0 => String::new(),
+        (Lang::En, Some(time)) => format!(" ({data}, about {time})"),
+        (Lang::En, None) => format!(" ({data}; no migration between sites has shown yet how fast)"),
+        (Lang::Ja, Some(time)) => format!(" ({data}、約 {time})"),
+        (Lang::Ja, None) => format!(" ({data}。サイト間の移行の実績がまだなく、所要時間は不明)"),
+    };
+    match (lang, under_way) {
+        (Lang::En, 0) => format!("{moves} would move{needs}, {failed} would not"),
+        (Lang::En, _) => format!("{moves} would move, {under_way} under way or starting{needs}, {failed} would not"),
+        (Lang::Ja, 0) => format!("移動 {moves} 台{needs}、移動できないサーバ {failed} 台"),
+        (Lang::Ja, _) => {
+            format!("移動 {moves} 台、移動中または起動中 {under_way} 台{needs}、移動できないサーバ {failed} 台")
         }
     }
 }

@@ -2,9 +2,13 @@
 
 use crate::support::{
     Cloud, Ran, bare, sample,
-    stub::{Answer::Reply, Stub},
+    stub::{
+        Answer::{Refuse, Reply},
+        Stub,
+    },
 };
 use serde_json::{Value, json};
+use watari_model::Refusal;
 
 fn outage(state: &str) -> Value {
     let mut view = sample("reply.OutageView.json");
@@ -88,7 +92,60 @@ fn resuming_what_is_not_paused_and_calling_off_what_has_moved_say_what_is() {
     assert!(ran.status == 0 && ran.err.contains("myodaiji-1 was not paused"), "{ran:?}");
     assert!(ran.err.contains("it is evacuated"), "{ran:?}");
     let ran = cloud.run(&["outage", "cancel", "myodaiji-1"]);
-    assert!(ran.status == 0 && ran.err.contains("watari site return myodaiji"), "{ran:?}");
+    assert!(ran.status == 0 && ran.err.contains("watari outage return myodaiji"), "{ran:?}");
+    assert!(!ran.err.contains("still arrive"), "{ran:?}");
+}
+
+#[test]
+fn calling_off_says_how_many_are_on_the_way_and_still_arrive() {
+    let cloud = Cloud::start();
+    let _stub =
+        Stub::start(&cloud, "scheduler.m-front", &["watari.v1.site.list", "watari.v1.outage.cancel"], |subject, _| {
+            if subject == "watari.v1.site.list" {
+                return Reply(sample("reply.SitePage.json"));
+            }
+            let mut view = outage("cancelled");
+            let copying = sample("reply.OutageView.json")["moving"][0].clone();
+            let mut waiting = copying.clone();
+            waiting["state"] = "queued".into();
+            view["leg"] = "home".into();
+            view["moving"] = json!([copying, waiting]);
+            Reply(view)
+        });
+    let ran = cloud.run(&["outage", "cancel", "myodaiji-1"]);
+    assert!(ran.status == 0 && ran.err.contains("those whose copy runs (1) still arrive"), "{ran:?}");
+    let ran = cloud.run(&["outage", "cancel", "myodaiji-1", "--lang", "ja"]);
+    assert!(ran.status == 0 && ran.err.contains("複製中の 1 台は移動先に到着し"), "{ran:?}");
+}
+
+#[test]
+fn nobody_comes_home_from_what_has_not_begun_and_that_is_said_with_its_time() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.get", "watari.v1.outage.list", "watari.v1.site.return"];
+    let scheduled = || {
+        let mut view = outage("scheduled");
+        (view["id"], view["scope"]) = ("yamate-4".into(), json!({"site": "yamate"}));
+        view["window"] = json!({"from": "2027-03-20T03:00:00Z", "until": "2027-03-20T08:00:00Z"});
+        view
+    };
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, asked| {
+        Reply(match subject {
+            "watari.v1.site.list" => sample("reply.SitePage.json"),
+            "watari.v1.outage.get" => scheduled(),
+            "watari.v1.outage.list" => json!({"outages": [scheduled()]}),
+            _ => return Refuse(Refusal::NothingToReturn { site: asked["site"].as_str().unwrap().to_owned() }),
+        })
+    });
+    for words in [["outage", "return", "yamate-4"], ["outage", "return", "yamate"], ["site", "return", "yamate"]] {
+        let ran = cloud.run(&words);
+        assert!(ran.status == 1 && ran.err.contains("error[outage.ahead]"), "{ran:?}");
+        assert!(ran.err.contains("yamate-4 is scheduled (the power goes at 2027-03-20"), "{ran:?}");
+        assert!(ran.err.contains("watari outage start yamate-4"), "{ran:?}");
+    }
+    let returns = stub.asked().into_iter().filter(|(subject, _)| subject == "watari.v1.site.return").count();
+    assert_eq!(returns, 2, "by its own name nobody is asked to come home");
+    let ran = cloud.run(&["outage", "return", "myodaiji"]);
+    assert!(ran.err.contains("error[site.nothing-to-return]"), "of this site nothing is scheduled: {ran:?}");
 }
 
 #[test]

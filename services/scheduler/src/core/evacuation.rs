@@ -211,18 +211,17 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     }
 }
 
-/// Calls back whoever is still to leave for an outage from which servers come home, or which is over: also what somebody
-/// began who had been succeeded, since nobody brings that home any more. However many outages there were, migrations are
-/// gone through once.
+/// Calls back whoever is still to leave for an outage from which servers come home, or which is over, and whoever is still
+/// to come home for one that was called off: also what somebody began who had been succeeded, since nobody brings that
+/// home any more. However many outages there were, migrations are gone through once.
 fn call_back(turn: &mut Turn<'_>) {
     let snap = turn.snap;
     for entry in snap.migrations.values() {
         let migration = &entry.value;
         let early = matches!(migration.state, migration::State::Queued | migration::State::Preparing);
         if early
-            && migration.reason == Reason::Evacuation
             && !migration.cancel_asked
-            && migration.outage.as_ref().is_some_and(|outage| nobody_leaves(turn, outage))
+            && migration.outage.as_ref().is_some_and(|outage| nobody_goes(turn, outage, migration.reason))
         {
             let asked = Migration { cancel_asked: true, ..migration.clone() };
             turn.push(Action::StoreMigration { migration: Box::new(asked), revision: entry.revision });
@@ -230,12 +229,17 @@ fn call_back(turn: &mut Turn<'_>) {
     }
 }
 
-fn nobody_leaves(turn: &Turn<'_>, outage: &OutageId) -> bool {
+/// Whether nobody begins to move for this reason any more.
+fn nobody_goes(turn: &Turn<'_>, outage: &OutageId, reason: Reason) -> bool {
     let outage = turn.snap.outages.get(outage.as_str()).map(|entry| &entry.value);
-    outage.is_some_and(|outage| match outage.state {
-        State::Returning => outage.paused_at.is_none() && turn.settled::<Outage>(outage.id.as_str()),
-        State::Cancelled | State::Completed => turn.settled::<Outage>(outage.id.as_str()),
-        State::Scheduled | State::Evacuating | State::Evacuated => false,
+    outage.is_some_and(|outage| {
+        let is_over = match outage.state {
+            State::Returning => reason == Reason::Evacuation && outage.paused_at.is_none(),
+            State::Completed => reason == Reason::Evacuation,
+            State::Cancelled => matches!(reason, Reason::Evacuation | Reason::Return),
+            State::Scheduled | State::Evacuating | State::Evacuated => false,
+        };
+        is_over && turn.settled::<Outage>(outage.id.as_str())
     })
 }
 

@@ -56,6 +56,8 @@ pub struct Forecast {
     pub halts: Vec<Halting>,
     /// Milliseconds until then; none if that is not known.
     pub time_ms: Option<u64>,
+    /// How much all of these would carry, who is on the move already or starts included: they share the link.
+    pub bytes: u64,
     /// How fast the last migrations between sites were, or disks that were sent ahead; none if there were none.
     pub(crate) speed: Option<Speed>,
     /// The time that it would take if all went as slowly, and as fast, as some of those did; none if they were few.
@@ -91,12 +93,11 @@ fn count(servers: usize) -> u64 {
 }
 
 impl Forecast {
-    /// Milliseconds that all moves would take as fast as the link was seen to be; none if it never was. One that waits for another
-    /// leaves the link to the others meanwhile, so that no time is added for that.
+    /// Milliseconds that all moves would take as fast as the link was seen to be, behind those that are under way; none if it never
+    /// was. One that waits for another leaves the link to the others meanwhile, so that no time is added for that.
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
-        let bytes: u64 = self.moves.iter().map(|m| m.bytes).sum();
-        Some(self.speed?.takes_ms(count(self.moves.len()), bytes))
+        Some(self.speed?.takes_ms(count(self.moves.len() + self.waiting.len()), self.bytes))
     }
 }
 
@@ -207,8 +208,10 @@ fn look_ahead(
         foreseen.left.extend(too_early(&snap, &mut moves));
     }
     add_untold(&turn, &mut moves);
-    let bytes: u64 = moves.iter().map(|m| m.bytes).sum();
-    let speed = speed.filter(|speed| !lint::is_too_soon(&turn, bytes, speed.takes_ms(count(moves.len()), bytes)));
+    let under_way = foreseen.waiting.iter().map(|vm| bytes_of(&turn, vm));
+    let bytes: u64 = moves.iter().map(|m| m.bytes).chain(under_way).sum();
+    let travelling = count(moves.len() + foreseen.waiting.len());
+    let speed = speed.filter(|speed| !lint::is_too_soon(&turn, bytes, speed.takes_ms(travelling, bytes)));
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
     Some(Forecast {
         starting,
@@ -216,7 +219,8 @@ fn look_ahead(
         left: foreseen.left,
         halts,
         time_ms: time.map(|time| time.left_ms),
-        span_ms: speed.and_then(|speed| span(&snap, rules, speed, count(moves.len()), bytes)),
+        span_ms: speed.and_then(|speed| span(&snap, rules, speed, travelling, bytes)),
+        bytes,
         speed,
         path,
         moves,

@@ -46,7 +46,9 @@ pub fn report<'s>(snap: &'s Snapshot, outage: &Outage, now: Timestamp) -> Report
     // The last server's end is when it ran at its target, not when the books were closed.
     let last = moved.iter().map(|m| arrived(m)).max();
     let end = leg.ended_at.map_or(now, |ended| last.unwrap_or(ended));
-    let failed = if leg.ended_at.is_some() {
+    // What was called off on the way says of nobody why it was left.
+    let is_broken_off = outage.state == outage::State::Cancelled && leg.ended_at == Some(outage.changed_at);
+    let failed = if leg.ended_at.is_some() && !is_broken_off {
         // Who is away but does not answer is not left, and has not been moved well either.
         let mute = |left: &outage::Left| matches!(left.fault, Refusal::ServerUnanswering { .. });
         let mute = so_far(&all, &moved, &moving).into_iter().filter(mute);

@@ -6,7 +6,7 @@ use watari_contracts::scheduler::{
     WithdrawOutage,
 };
 use watari_model::{
-    OutageId, Refusal, Said, SiteName,
+    OutageId, Refusal, Said, SiteName, Timestamp,
     outage::{Change, Outage, Scope, State},
     site::{self, MOST_SECONDS_LEFT},
     vm,
@@ -72,7 +72,7 @@ impl Desk {
         if busy {
             self.check_refuge(&snap, &request.site)?;
         }
-        self.begin(&snap, request.site.as_str(), scope, request.request_id, |_| Ok(())).await
+        self.begin(&snap, request.site.as_str(), scope, request.request_id, Outage::begun).await
     }
 
     /// Makes an outage that waits for an operator. Where the site is emptied already, or another one waits, that is what was
@@ -136,7 +136,7 @@ impl Desk {
         }
         match open(&snap, &scope) {
             Some(open) => self.empty_again(&snap, open.id.clone(), &scope).await,
-            None => self.begin(&snap, request.node.as_str(), scope, request.request_id, |_| Ok(())).await,
+            None => self.begin(&snap, request.node.as_str(), scope, request.request_id, Outage::begun).await,
         }
     }
 
@@ -163,8 +163,7 @@ impl Desk {
         if !snap.vms.values().any(|entry| away(&entry.value)) {
             return Err(Refusal::NothingToReturn { site: request.site.to_string() });
         }
-        let back = |outage: &mut Outage| apply(outage, Change::ReturnAsked);
-        self.begin(&snap, request.site.as_str(), scope, request.request_id, back).await
+        self.begin(&snap, request.site.as_str(), scope, request.request_id, Outage::returning).await
     }
 
     /// An open outage is what was asked for; if it is over but for servers that run there (again),
@@ -191,12 +190,10 @@ impl Desk {
         name: &str,
         scope: Scope,
         request_id: Option<String>,
-        change: impl Fn(&mut Outage) -> Result<(), Refusal>,
+        make: fn(OutageId, Scope, String, Timestamp) -> Outage,
     ) -> Result<OutageView, Refusal> {
-        let mut outage =
-            Outage::begun(next_id(snap, name, &scope)?, scope, request_id.unwrap_or_default(), clock::now());
-        change(&mut outage)?;
-        self.store_new(&outage).await
+        let id = next_id(snap, name, &scope)?;
+        self.store_new(&make(id, scope, request_id.unwrap_or_default(), clock::now())).await
     }
 
     pub(super) async fn store_new(&self, outage: &Outage) -> Result<OutageView, Refusal> {

@@ -101,7 +101,7 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
     let estimated_ms = forecast.estimated_ms();
-    let Forecast { moves, waiting, starting, left, halts, time_ms, speed, span_ms, path } = forecast;
+    let Forecast { moves, waiting, starting, left, halts, time_ms, bytes, speed, span_ms, path } = forecast;
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let confidence = estimated_ms.map(|_| Confidence {
         measured: number(moves.iter().filter(|m| m.measured).count()),
@@ -111,7 +111,6 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
     });
     let critical_path = (path.count > 0).then(|| CriticalPath { vms: path.vms, count: number(path.count) });
     let estimated = |bytes: u64| Some(speed?.takes_ms(1, bytes));
-    let bytes = moves.iter().map(|m| m.bytes).sum();
     let planned = |m: Move| {
         let Move { vm, from, to, bytes, base_bytes, measured, warnings, after } = m;
         let (estimated_ms, warnings) = (estimated(bytes), warnings.iter().map(Fault::from).collect());

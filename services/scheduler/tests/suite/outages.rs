@@ -91,6 +91,21 @@ async fn a_paused_evacuation_that_is_turned_round_is_not_paused_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_away_without_an_outage_comes_home_by_one_that_has_no_way_out() {
+    let cloud = Cloud::start().await;
+    cloud.running("mail", "myodaiji").await;
+    let site = || "myodaiji".parse().unwrap();
+    let left = cloud.ask(&EvacuateSite { request_id: None, site: site(), propose: None }).await.unwrap().id;
+    until(&cloud, &left, |outage| outage.state == State::Evacuated).await;
+    cloud.ask(&CancelOutage { id: left.clone() }).await.unwrap();
+    let home = cloud.ask(&ReturnSite { request_id: None, site: site() }).await.unwrap();
+    assert_ne!(home.id, left);
+    assert!(home.out.is_none() && home.home.is_some(), "{home:?}");
+    let done = until(&cloud, &home.id, |outage| outage.state == State::Completed).await;
+    assert_eq!((done.moved.len(), done.out), (1, None), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_outage_keeps_its_name_when_it_is_moved_and_does_not_stand_in_its_own_way() {
     let cloud = Cloud::start().await;
     let now = clock::now();

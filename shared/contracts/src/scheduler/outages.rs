@@ -166,14 +166,15 @@ pub struct OutagePlan {
     /// Who is off and would stay where its disk is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off: Vec<VmName>,
-    /// What would travel, in bytes.
+    /// What would travel, in bytes, that of who is moving already or starts included.
     pub bytes: u64,
     /// Bytes a second, by the last migrations between sites; none if there were none.
     pub bytes_per_second: Option<u64>,
     /// Milliseconds that each move takes besides, whatever it carries, by the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_ms: Option<u64>,
-    /// Milliseconds that all moves would take: for each what it takes in any case, and the bytes at that rate.
+    /// Milliseconds that all moves would take, those that are under way included: for each what it takes in any case, and the
+    /// bytes at that rate.
     pub estimated_ms: Option<u64>,
     /// How far that is to be trusted; none if there is no estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]

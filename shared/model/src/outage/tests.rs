@@ -56,6 +56,28 @@ fn who_did_not_leave_is_still_known_when_servers_come_home() {
 }
 
 #[test]
+fn a_way_that_is_turned_round_or_called_off_has_an_end_and_a_return_by_itself_no_way_out() {
+    let at = |ms| Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
+    let id: OutageId = "myodaiji-1".parse().unwrap();
+    let scope = Scope::Site("myodaiji".parse().unwrap());
+    let way = |began, ended: Option<u64>| Some(Leg { began_at: at(began), ended_at: ended.map(at) });
+    let mut outage = Outage::begun(id.clone(), scope.clone(), "r".to_owned(), at(0));
+    outage.apply(Change::ReturnAsked, at(1)).unwrap();
+    assert_eq!((outage.out, outage.home), (way(0, Some(1)), way(1, None)));
+    outage.apply(Change::EvacuateAsked, at(2)).unwrap();
+    assert_eq!((outage.out, outage.home), (way(2, None), way(1, Some(2))));
+    outage.apply(Change::Emptied(Vec::new()), at(3)).unwrap();
+    outage.apply(Change::ReturnAsked, at(4)).unwrap();
+    outage.apply(Change::CancelAsked, at(5)).unwrap();
+    assert_eq!((outage.out, outage.home), (way(2, Some(3)), way(4, Some(5))));
+
+    let mut alone = Outage::returning(id, scope, "r".to_owned(), at(6));
+    assert_eq!((alone.state, alone.out, alone.home), (State::Returning, None, way(6, None)));
+    alone.apply(Change::CancelAsked, at(7)).unwrap();
+    assert_eq!((alone.out, alone.home), (None, way(6, Some(7))));
+}
+
+#[test]
 fn each_hand_over_that_ended_is_still_known_afterwards_and_few_are_kept() {
     let at = |ms| Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
     let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
@@ -133,6 +155,9 @@ proptest! {
             prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);
             prop_assert!(!(outage.state.is_open() && outage.state.is_over()));
             prop_assert!(outage.state != State::Completed || ended(&outage.home));
+            let goes_on = |leg: &Option<Leg>| leg.is_some_and(|leg| leg.ended_at.is_none());
+            prop_assert_eq!(goes_on(&outage.out), outage.state == State::Evacuating);
+            prop_assert_eq!(goes_on(&outage.home), outage.state == State::Returning);
             let nodes = outage.dark.iter().flat_map(|dark| &dark.nodes).count();
             prop_assert!(outage.out.is_some() || nodes == 0, "nobody goes off before it has begun");
             prop_assert!(outage.state.drains() == matches!(outage.state, State::Evacuating | State::Evacuated));

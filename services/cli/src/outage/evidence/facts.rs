@@ -65,7 +65,7 @@ pub(super) struct Evidence {
 pub(super) struct Leg {
     pub(super) leg: LegName,
     pub(super) began_at: Timestamp,
-    /// None while it goes on.
+    /// When its last server had moved, or it was turned round or called off; none while it goes on.
     pub(super) ended_at: Option<Timestamp>,
     /// How many servers have moved.
     pub(super) moved: usize,

@@ -110,9 +110,9 @@ async fn changes(ctx: &Context, view: &OutageView) -> Result<Vec<HistoryChange>,
 
 /// What people asked of servers while the outage was under way and its servers were watched, oldest first.
 async fn asked(ctx: &Context, view: &OutageView, seen: &[Seen]) -> Result<Vec<HistoryChange>, Failure> {
-    let Some(out) = view.out else { return Ok(Vec::new()) };
+    let Some(way) = view.out.or(view.home) else { return Ok(Vec::new()) };
     let watched = || seen.iter().flat_map(|seen| &seen.watched);
-    let first = watched().map(|one| one.from).chain([out.began_at]).min().unwrap_or(out.began_at);
+    let first = watched().map(|one| one.from).chain([way.began_at]).min().unwrap_or(way.began_at);
     let last = watched().map(|one| one.until).chain([view.changed_at]).max().filter(|_| view.state.is_over());
     let request = ListHistory {
         bucket: Some(Vm::BUCKET.to_owned()),

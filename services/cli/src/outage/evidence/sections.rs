@@ -307,7 +307,8 @@ fn halted(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {
         vec![one.vm.to_string(), way, or_dash(state), why]
     });
     let table = grid(&headings, rows.collect())?;
-    Some(Section { title: words.halted, table: Some(table), lines: Vec::new() })
+    let lines = report::booting(lang, &evidence.halted).into_iter().collect();
+    Some(Section { title: words.halted, table: Some(table), lines })
 }
 
 fn users(evidence: &Evidence, lang: Lang, words: &Words) -> Option<Section> {

@@ -118,8 +118,8 @@ pub(super) const TEXTS: &[Text] = &[
         "停電計画のサイトのサーバを帰還させます。`watari site return` と同じ動作です",
     ),
     (
-        "Call an outage off: servers stay where they are, and the site takes servers again",
-        "停電計画を取り消します。サーバはいまの場所に残り、サイトは再び受け入れ可能になります",
+        "Call an outage off: servers whose copy runs still arrive, all others stay, and the site takes servers again",
+        "停電計画を取り消します。複製中のサーバは到着し、ほかは現在の場所に残ります。サイトは再び受け入れ可能になります",
     ),
     (
         "Say what an outage came to, there and back, and what front ends saw of its servers; with --html to print",

@@ -44,8 +44,8 @@ pub(super) const TEXTS: &[Text] = &[
         "知らせを受けた後の動作は、スケジューラの設定の [power] で決まります。\nモニタの設定 ([[ups]]) にある UPS からは自動で伝わり、応答している間はその内容が優先されます。",
     ),
     (
-        "With little time the servers of the highest priority for their time on the link cross; the others are suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is that which the site's battery was said to last, if it is on battery.",
-        "時間が足りない場合は、転送時間あたりの優先度が高いサーバから移動します。残りは電源が切れる前に休止または停止し、\n停電の終了後に再び起動します。--minutes を省略すると、バッテリー動作中のサイトでは、知らされている残り時間で計算します。",
+        "With little time the servers of the highest priority for their time on the link cross; the others are suspended or shut down before the power goes, and started again afterwards. Without --minutes the time is that which the site's battery was said to last, if it is on battery. Servers have less than all of it to cross: a tenth is not reckoned with, and a margin is kept for stopping those that stay (stop_seconds under [outages]) and for the front end's part.",
+        "時間が足りない場合は、転送時間あたりの優先度が高いサーバから移動します。残りは電源が切れる前に休止または停止し、\n停電の終了後に再び起動します。--minutes を省略すると、バッテリー動作中のサイトでは、知らされている残り時間で計算します。\n移動に使うのは、その時間の全部ではありません。1 割は見込まず、残るサーバの停止 ([outages] の stop_seconds) と\nフロントエンドの交代のための余裕も取っておきます。",
     ),
     (
         "What is decided is decided by the scheduler's own code, against nodes that answer as real ones would. How much travels is what the last migrations show. The nodes are not shut down in it, and nothing but what --fail names goes wrong. The exit status is 1 if a server would be lost with the power or go down with a node, or the site not be empty in time.",

@@ -34,9 +34,9 @@ fn every_line_is_there_in_both_languages() {
             at_risk(lang, 1),
             tally(lang, 1, 2, 3),
             found(lang, 1, 2, 3),
-            outlook(lang, 1, 2, 3, Some(4)),
-            outlook(lang, 1, 2, 3, None),
-            outlook(lang, 0, 2, 0, Some(0)),
+            outlook(lang, (1, 0, 2), 3, Some(4)),
+            outlook(lang, (1, 5, 2), 3, None),
+            outlook(lang, (0, 0, 2), 0, Some(0)),
             ago(lang, 32_200),
             way(lang, &"m1".parse().unwrap(), &"y1".parse().unwrap()),
             follow_outage(lang, "a"),
@@ -60,7 +60,9 @@ fn a_battery_that_ends_too_soon_is_called_a_risk() {
 #[test]
 fn what_does_not_move_has_no_pace_and_what_moves_nobody_no_size() {
     assert_eq!(pace(Lang::En, 0, None), "");
-    assert_eq!(outlook(Lang::En, 0, 1, 0, Some(0)), "0 would move, 1 would not");
+    assert_eq!(outlook(Lang::En, (0, 0, 1), 0, Some(0)), "0 would move, 1 would not");
+    let on_the_way = outlook(Lang::En, (0, 1, 2), 1 << 20, Some(9_000));
+    assert_eq!(on_the_way, "0 would move, 1 under way or starting (1.00 MiB, about 9.0 s), 2 would not");
     assert_eq!((ago(Lang::En, 32_200).as_str(), ago(Lang::Ja, 32_200).as_str()), ("32 s ago", "32 秒前"));
 }
 

@@ -84,6 +84,10 @@ fn who_is_on_the_way_home_is_foreseen_as_moving() {
     };
     let plan = foreseen(vec![mail.clone()], Some(home.clone()), 1_000);
     assert_eq!((plan.waiting.len(), plan.starting.len(), plan.moves.len()), (1, 0, 0), "{plan:?}");
+    // It has the link before the others: what is named as deciding the end is in the sum as well.
+    let plan = foreseen(vec![mail.clone(), small("web", &[])], Some(home.clone()), 1_000);
+    let named: Vec<&str> = plan.path.vms.iter().map(|vm| vm.as_str()).collect();
+    assert_eq!((named, plan.moves.len(), plan.bytes), (vec!["mail", "web"], 1, 136 << 20), "{plan:?}");
     let over = Migration { state: State::Cancelled, ..home };
     assert!(foreseen(vec![mail], Some(over), 1_000).waiting.is_empty(), "it stays where it is");
 }

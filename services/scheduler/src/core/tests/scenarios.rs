@@ -156,6 +156,31 @@ fn a_copy_of_which_nothing_gets_across_is_told_of_as_that_and_its_server_leaves_
 }
 
 #[test]
+fn a_return_that_is_called_off_brings_home_who_is_on_the_way_and_nobody_else_and_has_an_end() {
+    let mut sim = Sim::new(1, SERVERS, CALM, Broken::Nothing);
+    sim.run(3_000);
+    sim.after(0, Event::Operator(Wish::Evacuate("myodaiji")));
+    sim.run(MINUTE);
+    assert_eq!(completed(&sim), SERVERS.len(), "{}", sim.story());
+    sim.after(0, Event::Operator(Wish::Return("myodaiji")));
+    while !states(&sim).contains(&migration::State::Copying) && sim.now < 2 * MINUTE {
+        sim.run(sim.now + 5);
+    }
+    sim.after(0, Event::Operator(Wish::CallOff("myodaiji")));
+    sim.run(sim.now + MINUTE);
+    sim.assert_sound();
+    let (snap, outage) = (sim.snapshot(), &sim.docs.outages["myodaiji-1"].value);
+    assert_eq!(outage.state, outage::State::Cancelled);
+    assert_eq!(outage.home.and_then(|leg| leg.ended_at), Some(outage.changed_at));
+    let told = report(&snap, outage, at(sim.now));
+    let home = told.moved.len();
+    assert!((1..SERVERS.len()).contains(&home) && told.moving.is_empty(), "{}", sim.story());
+    assert_eq!(told.failed.len(), SERVERS.len() - home, "who was called back is told of: {:?}", told.failed);
+    let later = report(&snap, outage, at(sim.now + MINUTE));
+    assert_eq!(later.makespan_ms, told.makespan_ms, "it does not go on");
+}
+
+#[test]
 fn a_server_that_waits_in_a_pause_may_be_stopped() {
     let mut sim = paused();
     let waits = |m: &&migration::Migration| m.state == migration::State::Preparing;
