@@ -188,7 +188,9 @@ impl Change {
                 Kind::Icmp => Protocol::Icmp,
             },
             ports: ports
-                .map(|text| input::value("ports", Said::new("a port or FIRST-LAST", "ポート番号か FIRST-LAST"), text))
+                .map(|text| {
+                    input::value("ports", Said::new("a port or FIRST-LAST", "ポート番号か 最初-最後 の範囲"), text)
+                })
                 .transpose()?,
             peer,
         };

@@ -120,7 +120,7 @@ fn mtus(kind: Kind) -> std::ops::RangeInclusive<u32> {
 fn for_nobody() -> Said {
     Said::new(
         "nothing: no server is on a network of public addresses",
-        "なし (公開アドレスのネットワークにサーバはありません)",
+        "「なし」 (公開アドレスのネットワークにサーバはありません)",
     )
 }
 
@@ -132,7 +132,7 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
     if wanted.public && wanted.kind == Kind::Overlay {
         let allowed = Said::new(
             "false: public addresses are of a provider network",
-            "false (公開アドレスは構内のネットワークのものです)",
+            "false (公開アドレスはプロバイダネットワークのものです)",
         );
         return refuse("public", wanted.public.to_string(), allowed);
     }
@@ -143,8 +143,10 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
     }
     match (wanted.kind, &wanted.segment, wanted.mtu) {
         (Kind::Overlay, Some(segment), _) => {
-            let allowed =
-                Said::new("nothing: an overlay network needs no segment", "なし (オーバーレイにセグメントは不要)");
+            let allowed = Said::new(
+                "nothing: an overlay network needs no segment",
+                "「なし」 (オーバーレイネットワークにセグメントは不要)",
+            );
             refuse("segment", segment.to_string(), allowed)
         }
         (_, _, Some(mtu)) if wanted.public => refuse("mtu", mtu.to_string(), for_nobody()),
@@ -160,11 +162,11 @@ fn suits_its_kind(wanted: &CreateNetwork) -> Result<(), Refusal> {
 fn tagged(wanted: &CreateNetwork) -> Result<(), Refusal> {
     let Some(vlan) = wanted.vlan else { return Ok(()) };
     let allowed = if wanted.kind == Kind::Overlay {
-        Said::new("nothing: an overlay network needs no VLAN", "なし (オーバーレイに VLAN は不要)")
+        Said::new("nothing: an overlay network needs no VLAN", "「なし」 (オーバーレイネットワークに VLAN は不要)")
     } else if wanted.public {
         Said::new(
             "nothing: public addresses are on the segment itself",
-            "なし (公開アドレスは VLAN ではなくセグメントそのもので使います)",
+            "「なし」 (公開アドレスは VLAN ではなくセグメントそのもので使います)",
         )
     } else if VLANS.contains(&vlan) {
         return Ok(());
@@ -185,7 +187,7 @@ fn routed(wanted: &CreateNetwork) -> Result<(), Refusal> {
     } else {
         Said::new(
             "nothing: an overlay network has no router but its gateway",
-            "なし (オーバーレイのルータはゲートウェイだけです)",
+            "「なし」 (オーバーレイネットワークのルータはゲートウェイだけです)",
         )
     };
     Err(Refusal::OutOfRange { field: "routes".to_owned(), value: route.to_string(), allowed })
@@ -198,13 +200,14 @@ fn suits_ipv6(wanted: &CreateNetwork, ipv6: &WantedIpv6) -> Result<(), Refusal> 
     };
     match (wanted.kind, ipv6.gateway, wanted.mtu) {
         _ if wanted.public => {
-            let allowed = Said::new("nothing: public addresses are IPv4 only", "なし (公開アドレスは IPv4 だけです)");
+            let allowed =
+                Said::new("nothing: public addresses are IPv4 only", "「なし」 (公開アドレスは IPv4 だけです)");
             refuse("ipv6", ipv6.cidr.clone(), allowed)
         }
         (Kind::Overlay, Some(gateway), _) => {
             let allowed = Said::new(
                 "nothing: every node is the IPv6 router of an overlay network",
-                "なし (オーバーレイでは各ノードが IPv6 のルータになります)",
+                "「なし」 (オーバーレイネットワークでは各ノードが IPv6 のルータになります)",
             );
             refuse("ipv6.gateway", gateway.to_string(), allowed)
         }
@@ -269,7 +272,9 @@ pub(crate) fn overlay<'a>(
             node: node.to_string(),
             detail: Said::new(
                 format!("the interface of its tunnel address leaves {most} bytes for overlay networks' packets"),
-                format!("トンネル用アドレスのインタフェースでは、オーバーレイのパケットに {most} バイトしか使えません"),
+                format!(
+                    "トンネル用アドレスのインターフェースでは、オーバーレイネットワークのパケットに {most} バイトしか使えません"
+                ),
             ),
         }),
         (Some(mtu), Some((most, node))) if mtu > most => {
@@ -295,7 +300,7 @@ pub(crate) fn carries(network: &Network, overlay: Overlay) -> Result<Overlay, Re
     let mtu = overlay.mtu;
     let allowed = said!(
         "nothing: the nodes carry packets of {mtu} bytes, and IPv6 needs {LEAST_IPV6_MTU}",
-        "なし (ノードが運べるパケットは {mtu} バイトまでで、IPv6 には {LEAST_IPV6_MTU} バイト必要です)"
+        "「なし」 (ノードが運べるパケットは {mtu} バイトまでで、IPv6 には {LEAST_IPV6_MTU} バイト必要です)"
     );
     let value = network.ipv6.as_ref().map(|ipv6| ipv6.cidr.to_string()).unwrap_or_default();
     Err(Refusal::OutOfRange { field: "ipv6".to_owned(), value, allowed })
@@ -366,7 +371,7 @@ fn usable(network: &Network, most_addresses: u64) -> Result<(), Said> {
         let given = dns.len();
         return Err(said!(
             "{given} name servers are given; a guest reads {MOST_DNS}",
-            "ネームサーバが {given} 台指定されていますが、サーバが読むのは {MOST_DNS} 台です"
+            "ネームサーバが {given} 台指定されていますが、サーバが読むのは {MOST_DNS} 台までです"
         ));
     }
     if dns.contains(&NODE_ADDRESS) {
@@ -399,7 +404,7 @@ fn asks_its_node(network: &Network) -> Result<(), Said> {
     if network.kind == Kind::Overlay {
         return Err(said!(
             "servers of an overlay network ask its gateway for names, which cannot ask {NODE_ADDRESS} in turn",
-            "オーバーレイのサーバはゲートウェイに名前を問い合わせ、ゲートウェイから {NODE_ADDRESS} に問い合わせることはできません"
+            "オーバーレイネットワークのサーバはゲートウェイに名前を問い合わせ、ゲートウェイから {NODE_ADDRESS} に問い合わせることはできません"
         ));
     }
     if network.gateway.is_none() {

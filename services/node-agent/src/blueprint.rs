@@ -111,7 +111,7 @@ fn check_overlay(wire: &Wire) -> Result<(), Refusal> {
         described(wire.overlay),
         Said::new(
             "a VNI, a packet size and a gateway for an overlay network, and none for another",
-            "オーバーレイでは VNI、パケットの大きさ、ゲートウェイ。ほかのネットワークではなし",
+            "オーバーレイネットワークでは VNI、パケットの大きさ、ゲートウェイ。ほかでは「なし」",
         ),
     ))
 }
@@ -123,7 +123,7 @@ fn check_vlan(wire: &Wire) -> Result<(), Refusal> {
             let (least, most) = (network::VLANS.start(), network::VLANS.end());
             let allowed = said!(
                 "{least} to {most} for a provider network, and none for another",
-                "構内のネットワークでは {least}～{most}。ほかのネットワークではなし"
+                "プロバイダネットワークでは {least}～{most}、ほかでは「なし」"
             );
             Err(refuse("vlan", vlan.to_string(), allowed))
         }
@@ -138,7 +138,7 @@ fn check_mtu(wire: &Wire) -> Result<(), Refusal> {
             let (least, most) = (network::PROVIDER_MTUS.start(), network::PROVIDER_MTUS.end());
             let allowed = said!(
                 "{least} to {most} for a provider network, and none for another",
-                "構内のネットワークでは {least}～{most}。ほかのネットワークではなし"
+                "プロバイダネットワークでは {least}～{most}、ほかでは「なし」"
             );
             Err(refuse("mtu", mtu.to_string(), allowed))
         }
@@ -198,7 +198,7 @@ fn check_routes(wire: &Wire, subnet: Ipv4Net) -> Result<(), Refusal> {
         route.to_string(),
         said!(
             "at most {most} ways out of a provider network by its own routers, and none for another",
-            "構内のネットワークでは、そのルータを通る経路が {most} 個まで。ほかのネットワークではなし"
+            "プロバイダネットワークでは、そのルータを通る経路が {most} 個まで、ほかでは「なし」"
         ),
     ))
 }

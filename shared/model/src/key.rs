@@ -167,7 +167,7 @@ fn form(line: &str, error: &ssh_key::Error) -> Said {
     if line.split_whitespace().any(known) {
         return Said::new(
             "it begins with options, which are not taken",
-            "先頭にオプションがありますが、受け付けません",
+            "先頭にオプションがあります。オプションは受け付けません",
         );
     }
     Said::new(

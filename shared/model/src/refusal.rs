@@ -30,9 +30,9 @@ pub enum Retry {
 /// The class of a refusal, numbered as the NATS Services API does (HTTP's classes).
 pub type Status = u16;
 
-/// A state, or what cannot be done in it, is written in English into messages and documents.
+/// A state, what cannot be done in it, and by what an order is late are written in English into messages and documents.
 fn japanese_of<'f>(name: &str, value: &'f str) -> &'f str {
-    if ["state", "wanted"].contains(&name) { word::japanese(value).unwrap_or(value) } else { value }
+    if ["state", "wanted", "what"].contains(&name) { word::japanese(value).unwrap_or(value) } else { value }
 }
 
 /// What a field is, if it is not the same text in both languages.

@@ -71,7 +71,7 @@ pub fn check(text: &str) -> Result<(), Refusal> {
         ));
     }
     if text.contains('\0') {
-        return refuse(Said::new("it holds a zero byte", "値 0 のバイトが含まれています"));
+        return refuse(Said::new("it holds a zero byte", "値が 0 のバイト (NUL) が含まれています"));
     }
     let first = text.lines().next().unwrap_or_default();
     let mail = ["content-type: multipart/", "mime-version:"];

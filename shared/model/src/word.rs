@@ -14,7 +14,7 @@ pub const STATES: &[(&str, &str)] = &[
     ("failed", "失敗"),
     ("queued", "順番待ち"),
     ("preparing", "準備中"),
-    ("copying", "コピー中"),
+    ("copying", "複製中"),
     ("settling", "確定中"),
     ("switching", "切替中"),
     ("completed", "完了"),
@@ -34,7 +34,7 @@ pub const STATES: &[(&str, &str)] = &[
     ("returning", "帰還中"),
 ];
 
-/// What cannot be done with a server, and how its domain is, in the words of services and agents.
+/// What cannot be done with a server, how its domain is, and what an order carries, in the words of services and agents.
 const DOINGS: &[(&str, &str)] = &[
     ("start", "起動"),
     ("stop", "停止"),
@@ -59,7 +59,7 @@ const DOINGS: &[(&str, &str)] = &[
     ("freeze its disk", "ディスクの固定"),
     ("grow", "稼働中の拡張"),
     ("merge layers of its disk", "ディスクの層の統合"),
-    ("take another order", "別の命令の実行"),
+    ("take another order", "別の指示の実行"),
     ("receive", "受け入れ"),
     ("send", "送信"),
     ("resume", "再開"),
@@ -78,6 +78,8 @@ const DOINGS: &[(&str, &str)] = &[
     ("left in the middle", "処理の途中"),
     ("kept off without a lease", "ノードが孤立しているため停止中"),
     ("another's, with another UUID", "同じ名前で UUID の異なる別のサーバ"),
+    ("epoch", "エポック"),
+    ("generation", "世代"),
 ];
 
 /// The Japanese of such a word; none of one that is not known here.

@@ -147,7 +147,7 @@ fn checked_digest(text: &str) -> Result<String, Failure> {
     } else {
         Err(input::out_of_range(
             "--sha256",
-            Said::new("64 hexadecimal digits, or nothing to have it computed", "16 進数 64 桁。省けば計算します"),
+            Said::new("64 hexadecimal digits, or nothing to have it computed", "16 進数 64 桁 (値を省くと計算します)"),
             text,
         ))
     }

@@ -216,7 +216,7 @@ impl Join {
                 .map_err(|e| Fault::FrontUnreachable { front: front.to_string(), detail: e.to_string() })?,
         };
         if let Some(bridge) = self.bridge.as_ref().filter(|bridge| !is_interface(bridge)) {
-            let allowed = watari_model::Said::new("the name of an interface", "インターフェイスの名前");
+            let allowed = watari_model::Said::new("the name of an interface", "インターフェースの名前");
             return Err(input::out_of_range("--bridge", allowed, bridge));
         }
         Ok(Plan {

@@ -95,7 +95,7 @@ fn all_failing(texts: &[String]) -> Result<Vec<FailingNode>, Failure> {
     for text in texts {
         let one = failing(text)?;
         if all.iter().any(|other| other.node == one.node) {
-            let allowed = said!("each node once", "同じノードを繰り返さない値");
+            let allowed = said!("each node once", "同じノードを 1 回だけ含む指定");
             return Err(input::out_of_range("--fail", allowed, text));
         }
         all.push(one);

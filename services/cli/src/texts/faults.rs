@@ -405,7 +405,7 @@ faults! {
         ja "{path} を設定として読み取れません: {detail}" "ファイルを修正するか、`watari setup` で作り直してください";
     /// NATS does not let this key ask for that.
     NotPermitted { request, keys, keys_ja } "bus.not-permitted" FAILED
-        en "the request {request} needs the key of {keys}" "name such a key with --nkey FILE (WATARI_NKEY), or ask whoever has one; who may do what says the guide's chapter on security"
+        en "the request {request} needs the key of {keys}" "name such a key with --nkey FILE (WATARI_NKEY), or ask whoever has one; the guide's chapter on security says who may do what"
         ja "リクエスト {request} には{keys_ja}" "必要な鍵を --nkey ファイル (WATARI_NKEY) で指定するか、その鍵を持つ人に依頼してください。権限の一覧は手引きのセキュリティの章にあります";
     /// NATS does not let this key use a subject that is no request's.
     Forbidden { subject, detail } "bus.forbidden" FAILED
@@ -413,7 +413,7 @@ faults! {
         ja "この鍵では NATS の {subject} を利用できません: {detail}" "このクラスタの利用者の鍵を --nkey ファイル (WATARI_NKEY) で指定してください。`watari setup` が viewer.nk、operator.nk、administrator.nk を作成します";
     /// Nobody answered a question, which changes nothing.
     NobodyAnswers { who } "bus.silent" UNREACHABLE
-        en "the service {who} does not answer" "what is the matter says: watari doctor; who leads and where: watari frontend status"
+        en "the service {who} does not answer" "see `watari doctor` for what is the matter, and `watari frontend status` for who leads"
         ja "サービス {who} が応答しません" "原因は watari doctor、主系の状態は watari frontend status で確認できます";
     /// Nobody said whether a change was made.
     OutcomeUnknown { who, request_id } "bus.no-answer" UNREACHABLE

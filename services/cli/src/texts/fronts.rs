@@ -11,7 +11,7 @@ pub const fn without_majority(lang: Lang) -> &'static str {
              changed until then; servers run on. Start what is down: systemctl start watari-nats"
         }
         Lang::Ja => {
-            "主系がいません。NATS のサーバは、過半数（2 台の場合は両方）が動き、互いに届いている必要があります。それまで何も変更できませんが、\
+            "主系がいません。NATS のサーバは、過半数 (2 台の場合は両方) が動き、互いに届いている必要があります。それまで何も変更できませんが、\
              サーバは動き続けます。止まっているものを起動してください: systemctl start watari-nats"
         }
     }

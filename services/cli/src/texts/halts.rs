@@ -39,7 +39,7 @@ pub fn time(lang: Lang, time_ms: u64) -> String {
     let time = crate::format::time(lang, time_ms);
     match lang {
         Lang::En => format!("if the power goes in {time}:"),
-        Lang::Ja => format!("{time} 後に電源が切れる場合:"),
+        Lang::Ja => format!("{time}後に電源が切れる場合:"),
     }
 }
 

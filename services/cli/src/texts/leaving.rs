@@ -45,7 +45,7 @@ fn goes(lang: Lang, vm: &VmView, keeps_disk: bool) -> Vec<String> {
     if let Some(data) = &vm.user_data {
         lines.push(match lang {
             Lang::En => format!("its user-data ({} bytes)", data.bytes),
-            Lang::Ja => format!("ユーザデータ ({} バイト)", data.bytes),
+            Lang::Ja => format!("user-data ({} バイト)", data.bytes),
         });
     }
     if let Some(all) = snapshots::names(lang, vm.snapshots.list.iter()) {

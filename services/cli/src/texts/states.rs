@@ -55,7 +55,7 @@ const WORDS: &[(&str, &str)] = &[
     ("firewalls", "ファイアウォール"),
     ("frontends", "フロントエンド"),
     ("leases", "主系"),
-    ("provider", "構内"),
+    ("provider", "プロバイダ"),
     ("public", "公開"),
     ("overlay", "オーバーレイ"),
 ];

@@ -90,7 +90,7 @@ troubles! {
     /// Set up, and off.
     HostServiceStopped { host, unit } "host.service-stopped" Failure
         en "{unit} is set up on this host ({host}) and does not run" "what it does is not done here"
-           "watari doctor --fix, or: systemctl start {unit}; why it ended says: journalctl -u {unit} -n 50"
+           "watari doctor --fix, or: systemctl start {unit}; journalctl -u {unit} -n 50 says why it ended"
         ja "このホスト ({host}) に設定されている {unit} が動いていません" "このサービスの処理が行われません"
            "watari doctor --fix または systemctl start {unit} を実行してください。停止した理由は journalctl -u {unit} -n 50 で確認できます";
     /// It does not start with the host.
@@ -252,7 +252,7 @@ troubles! {
         en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})"
            "it receives no server until it is ready"
            "on the node: systemctl status libvirtd watari-agent"
-        ja "ノード {node} の応答が不確かです。ハイパーバイザの応答がないか、エージェントから {silent}間、連絡がありません"
+        ja "ノード {node} は「応答遅延」の状態です。ハイパーバイザの応答がないか、エージェントから {silent}間、連絡がありません"
            "正常に戻るまで新しいサーバを受け入れません"
            "そのノードで systemctl status libvirtd watari-agent を実行し、原因を確認してください";
     /// An operator keeps servers away.
@@ -520,7 +520,7 @@ troubles! {
     NoLeader { service } "service.no-leader" Failure
         en "nobody leads the service {service}" "what is asked of it is not answered"
            "on a front end: systemctl status watari-{service}"
-        ja "サービス {service} の主系がいません" "要求に応答できません"
+        ja "サービス {service} の主系がいません" "リクエストに応答できません"
            "フロントエンドで systemctl status watari-{service} を確認してください";
     /// Nobody stands by.
     NoStandby { service } "service.no-standby" Warning

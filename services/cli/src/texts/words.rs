@@ -291,7 +291,7 @@ words! {
     // --- waiting ---------------------------------------------------------------------------
     Interrupted
         "stopped waiting; what was asked for goes on"
-        "待つのをやめました。要求した処理は続いています";
+        "待つのをやめました。指示した処理は続いています";
     NothingDone "nothing was done" "何も実行していません";
     Hashing "computing SHA-256" "SHA-256 を計算中";
     Fetching "the front end fetches the file" "フロントエンドがファイルを取得中";

@@ -18,6 +18,7 @@ use watari_model::{
     image::{Copying, Image, Saved, State},
     said,
     vm::{self, Grant, Vm},
+    word,
 };
 
 use super::imports::Upload;
@@ -72,7 +73,7 @@ fn of(seen: &Seen<'_>, image: &Image, saved: &Saved) -> Option<Action> {
             let minutes = idle_ms / 60_000;
             let detail = said!(
                 "no byte of the copy has arrived at the front end for {minutes} minutes",
-                "コピーのデータが {minutes} 分間フロントエンドに届いていません"
+                "複製のデータが {minutes} 分間フロントエンドに届いていません"
             );
             Action::Refuse(name, failed(image, saved, detail))
         });
@@ -91,7 +92,8 @@ fn of(seen: &Seen<'_>, image: &Image, saved: &Saved) -> Option<Action> {
         }
         None if waited_ms >= seen.patience_ms => {
             let (minutes, state) = (waited_ms / 60_000, vm.state.word());
-            let detail = said!("it has been {state} for {minutes} minutes", "{minutes} 分間 {state} のままです");
+            let ja = word::japanese(state).unwrap_or(state);
+            let detail = said!("it has been {state} for {minutes} minutes", "{minutes} 分間「{ja}」のままです");
             Some(Action::Refuse(name, failed(image, saved, detail)))
         }
         Some(_) | None => None,
@@ -175,7 +177,7 @@ pub fn lost(image: &Image, saved: &Saved, refusal: Refusal, max_tries: u32) -> V
     let tries = saved.tries;
     let detail = said!(
         "{tries} copies came to nothing, the last because {en}",
-        "コピーを {tries} 回試みました。最後の原因: {ja}"
+        "複製を {tries} 回試みましたが、完了しませんでした。最後の原因: {ja}"
     );
     Verdict::GiveUp(failed(image, saved, detail))
 }

@@ -32,9 +32,7 @@ impl Book {
             return Err(Refusal::RequestIdReused { request_id: new.request_id });
         }
         if networks.len() >= self.settings.most_networks {
-            let there = networks.len();
-            let detail = said!("there are {there} networks already", "すでに上限の {there} 個のネットワークがあります");
-            return Err(Refusal::BadRange { network: new.name.to_string(), detail });
+            return Err(Refusal::NetworksFull { limit: self.settings.most_networks.to_string() });
         }
         networks.values().try_for_each(|entry| wanted::beside(&new, &entry.value))?;
         if new.kind == Kind::Overlay {

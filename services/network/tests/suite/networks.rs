@@ -47,6 +47,23 @@ async fn a_network_is_made_once_shown_and_deleted_when_nobody_uses_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_more_networks_than_may_be() {
+    let nats = NatsServer::start();
+    let mut settings = settings();
+    settings.addresses.most_networks = 1;
+    let service = Running::start(&nats, settings).await;
+    let bus = somebody(&nats).await;
+    ask(&bus, lab(RANGE)).await.unwrap();
+    let second = CreateNetwork {
+        request_id: Some("r2".to_owned()),
+        name: "second".parse().unwrap(),
+        ..lab("203.0.113.10-203.0.113.20")
+    };
+    assert!(matches!(ask(&bus, second).await, Err(Refusal::NetworksFull { limit }) if limit == "1"));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_network_hands_out_is_changed_and_what_it_gave_stays_given() {
     let nats = NatsServer::start();
     let service = Running::start(&nats, settings()).await;

@@ -114,8 +114,10 @@ fn stands_on(path: &Path, named: Option<&Backing>, wanted: Option<&BackingFile>)
         (Some(named), Some(wanted)) if same(named, wanted) => Ok(()),
         (Some(named), _) => Err(strange(path, named)),
         (None, Some(_)) => {
-            let finding =
-                Said::new("its header says that it stands on nothing", "土台のファイルがないと書かれています");
+            let finding = Said::new(
+                "its header says that it stands on nothing",
+                "ヘッダに、土台のファイルがないと書かれています",
+            );
             Err(Error::Untrusted { path: path.to_owned(), finding })
         }
     }
@@ -124,8 +126,10 @@ fn stands_on(path: &Path, named: Option<&Backing>, wanted: Option<&BackingFile>)
 /// A disk whose header names something that is not what it was made on.
 pub(super) fn strange(path: &Path, named: &Backing) -> Error {
     let (name, format) = (printable(&named.name), named.format.as_deref().map_or_else(|| "?".to_owned(), printable));
-    let finding =
-        said!("its header says that it stands on {name} ({format})", "土台が {name} ({format}) であると書かれています");
+    let finding = said!(
+        "its header says that it stands on {name} ({format})",
+        "ヘッダに、土台が {name} ({format}) であると書かれています"
+    );
     Error::Untrusted { path: path.to_owned(), finding }
 }
 
@@ -144,18 +148,22 @@ pub(super) fn header(path: &Path, file: &File) -> Result<Header> {
 
 fn finding(fault: &Fault) -> Said {
     match fault {
-        Fault::ExternalData => {
-            Said::new("its header says that its data lie in another file", "データが別のファイルにあると書かれています")
-        }
+        Fault::ExternalData => Said::new(
+            "its header says that its data lie in another file",
+            "ヘッダに、データが別のファイルにあると書かれています",
+        ),
         Fault::Encrypted(method) => {
-            said!("its header says that it is encrypted ({method})", "暗号化されている ({method}) と書かれています")
+            said!(
+                "its header says that it is encrypted ({method})",
+                "ヘッダに、暗号化されている ({method}) と書かれています"
+            )
         }
         Fault::UnknownFeatures(bits) => said!(
             "its header asks for features that are not known ({bits:#x})",
-            "未知の機能 ({bits:#x}) を必要とすると書かれています"
+            "ヘッダに、未知の機能 ({bits:#x}) が必要と書かれています"
         ),
         Fault::Foreign | Fault::Version(_) | Fault::Absurd { .. } | Fault::Truncated(_) => {
-            said!("its header is damaged: {fault}", "ヘッダーが壊れています: {fault}")
+            said!("its header is damaged: {fault}", "ヘッダが壊れています: {fault}")
         }
     }
 }

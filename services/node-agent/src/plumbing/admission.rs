@@ -27,7 +27,7 @@ impl Plumbing {
         self.guard.admit(self.cards(server, arrived_until)).await.map_err(|error| {
             let vm = &server.name;
             let detail = Said::new(
-                format!("the rules for the taps of server {vm} cannot be laid: {error}"),
+                format!("the rules for the taps of server {vm} cannot be set: {error}"),
                 format!("サーバ {vm} の tap の規則を設定できません: {error}"),
             );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }
@@ -85,7 +85,7 @@ impl Plumbing {
     pub async fn follow(&self, policy: Policy) -> Result<(), Refusal> {
         self.guard.follow(policy).await.map_err(|error| {
             let detail = Said::new(
-                format!("the rules of firewall groups cannot be laid: {error}"),
+                format!("the rules of firewall groups cannot be set: {error}"),
                 format!("ファイアウォールグループの規則を設定できません: {error}"),
             );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }

@@ -147,8 +147,8 @@ impl Plumbing {
         let published = self.public.lay(&self.links, &self.overlays).await;
         let Some(error) = forwarded.and(named).and(published).err() else { return followed.err() };
         let detail = Said::new(
-            format!("its network plan cannot be laid in full: {error}"),
-            format!("ネットワークの計画をすべては敷けません: {error}"),
+            format!("its network plan cannot be put into effect in full: {error}"),
+            format!("ネットワークの設定の一部を反映できません: {error}"),
         );
         Some(Refusal::NodeUnfit { node: self.node.to_string(), detail })
     }
@@ -278,7 +278,7 @@ impl Plumbing {
                         "bridge {bridge} has no IPv4 address, and DHCP for network {network} cannot answer without one; give it any address"
                     ),
                     format!(
-                        "ブリッジ {bridge} に IPv4 アドレスがなく、ネットワーク {network} の DHCP が応答できません。何かアドレスを付けてください"
+                        "ブリッジ {bridge} に IPv4 アドレスがなく、ネットワーク {network} の DHCP が応答できません。任意のアドレスを付けてください"
                     ),
                 );
                 return Err(Refusal::NodeUnfit { node: self.node.to_string(), detail });
@@ -342,8 +342,8 @@ impl Plumbing {
         made.map_err(|error| {
             let (en, ja) = detail;
             let detail = Said::new(
-                format!("{en} {network} cannot be laid here: {error}"),
-                format!("{ja} {network} を敷けません: {error}"),
+                format!("{en} {network} cannot be set up here: {error}"),
+                format!("{ja} {network} を用意できません: {error}"),
             );
             Refusal::NodeUnfit { node: self.node.to_string(), detail }
         })

@@ -105,7 +105,11 @@ impl Desk {
 }
 
 fn neither() -> Refusal {
-    out_of_range("outage", "", said!("the name of an outage, or give a site instead", "停電計画の名前 (または site)"))
+    out_of_range(
+        "outage",
+        "",
+        said!("the name of an outage, or give a site instead", "停電計画の名前 (代わりに site も指定できます)"),
+    )
 }
 
 fn check(request: &RehearseOutage) -> Result<(), Refusal> {
@@ -118,14 +122,15 @@ fn check(request: &RehearseOutage) -> Result<(), Refusal> {
         return Err(out_of_range(field, seconds, Said::between(0, MOST_SECONDS_LEFT)));
     }
     if request.seconds.is_some() && request.site.is_none() {
-        let allowed = said!("none with `outage`: its own times count", "outage を指定するときは指定なし");
+        let allowed =
+            said!("none with `outage`: its own times count", "「なし」 (outage を指定すると、計画の日時を使います)");
         return Err(out_of_range("seconds", request.seconds.unwrap_or_default(), allowed));
     }
     if let Some(mbit) = request.link_mbit.filter(|mbit| !(1..=MOST_MBIT).contains(mbit)) {
         return Err(out_of_range("link_mbit", mbit, Said::between(1, MOST_MBIT)));
     }
     if request.fail.len() > MOST_FAILING {
-        let allowed = said!("at most {MOST_FAILING} nodes", "{MOST_FAILING} ノード以内");
+        let allowed = said!("at most {MOST_FAILING} nodes", "{MOST_FAILING} 台以内のノード");
         return Err(out_of_range("fail", request.fail.len(), allowed));
     }
     Ok(())

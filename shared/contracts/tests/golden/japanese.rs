@@ -16,7 +16,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.vm.edit", "退避や停止のときのサーバの扱いを変更します。"),
     ("watari.v1.vm.delete", "サーバをディスクとアドレスごと削除します。"),
     ("watari.v1.vm.migrate", "稼働中のサーバを停止せずに別のノードへ移します。"),
-    ("watari.v1.vm.preseed", "稼働中のサーバのディスクを、別のノードへ前もって送ります。"),
+    ("watari.v1.vm.preseed", "稼働中のサーバのディスクを別のノードへ事前転送します。"),
     (
         "watari.v1.vm.console",
         "稼働中のサーバのシリアルコンソールを使います。開く、入力する、出力を読む、閉じる操作があります。",
@@ -25,7 +25,7 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.vm.screenshot", "稼働中のサーバのディスプレイに表示されている画面を画像として返します。"),
     ("watari.v1.migration.list", "移行の一覧を新しい順に返します。"),
     ("watari.v1.migration.get", "移行 1 件の詳細を返します。"),
-    ("watari.v1.migration.cancel", "まだ切り替わっていない移行を中止します。"),
+    ("watari.v1.migration.cancel", "切り替え前の移行を取り消します。"),
     ("watari.v1.site.list", "サイトの一覧を返します。"),
     ("watari.v1.site.evacuate", "サイトを、サーバを停止せずに退避させます。"),
     ("watari.v1.site.return", "サイトのサーバを帰還させます。"),
@@ -97,8 +97,8 @@ const ABOUT: &[(&str, &str)] = &[
     ("watari.v1.ups.list", "問い合わせている UPS と、応答の有無の一覧を返します。"),
     ("watari.v1.node.confirm-off", "応答のないノードの電源が切れていることを知らせます。"),
     ("watari.v1.node.power", "ノードの電源制御装置に問い合わせるか、電源を操作させます。"),
-    ("watari.v1.node.remove", "電源が切れていて戻らないノードを登録から除きます。"),
-    ("watari.v1.event.list", "起きたことの一覧を返します。"),
+    ("watari.v1.node.remove", "電源が切れて戻らないノードを登録から外します。"),
+    ("watari.v1.event.list", "出来事の一覧を返します。"),
     ("watari.v1.history.list", "だれが、いつ、なぜ、何をしたかを返します。"),
     ("watari.v1.usage.get", "サーバの使用量を返します。"),
 ];

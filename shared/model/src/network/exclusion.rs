@@ -71,7 +71,7 @@ impl Exclusion {
         if first > last {
             return Err(said!(
                 "an exclusion ends at {last} before it begins at {first}",
-                "除外の終わり {last} が始まり {first} より前にあります"
+                "取り置きの終わり {last} が始まり {first} より前にあります"
             ));
         }
         if let Some(outside) = [first, last].into_iter().find(|end| !range.contains(**end)) {
@@ -87,7 +87,7 @@ impl Exclusion {
         }
         Err(said!(
             "the note of {first} is not 1 to {LONGEST_NOTE} bytes of text in one line",
-            "{first} のメモは 1～{LONGEST_NOTE} バイトの 1 行の文字列ではありません"
+            "{first} のメモは、1～{LONGEST_NOTE} バイトの 1 行にしてください"
         ))
     }
 }
@@ -115,7 +115,7 @@ impl Network {
         if given > MOST_EXCLUSIONS {
             return Err(said!(
                 "{given} exclusions are given; {MOST_EXCLUSIONS} are allowed",
-                "除外が {given} 個指定されていますが、指定できるのは {MOST_EXCLUSIONS} 個までです"
+                "取り置きが {given} 個指定されていますが、指定できるのは {MOST_EXCLUSIONS} 個までです"
             ));
         }
         for (n, one) in self.excluded.iter().enumerate() {

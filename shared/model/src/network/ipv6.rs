@@ -88,7 +88,7 @@ impl Ipv6 {
             let given = self.dns.len();
             return Err(said!(
                 "{given} name servers are given; a guest reads {MOST_DNS}",
-                "ネームサーバが {given} 台指定されていますが、サーバが読むのは {MOST_DNS} 台です"
+                "ネームサーバが {given} 台指定されていますが、サーバが読むのは {MOST_DNS} 台までです"
             ));
         }
         for (n, server) in self.dns.iter().enumerate() {

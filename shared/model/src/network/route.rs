@@ -76,12 +76,15 @@ impl Route {
         if to.addr().is_ipv4() != via.is_ipv4() {
             return Err(said!(
                 "{to} and its router {via} are not both IPv4 or both IPv6",
-                "{to} とそのルータ {via} は、IPv4 か IPv6 のどちらかにそろっていません"
+                "{to} とそのルータ {via} の一方が IPv4、もう一方が IPv6 です"
             ));
         }
         check_whole(to)?;
         if to.prefix_len() == 0 {
-            return Err(said!("{to} is what the gateway is for", "{to} はゲートウェイの役目です"));
+            return Err(said!(
+                "the way to {to} is given as the gateway",
+                "{to} への経路は、ゲートウェイとして指定します"
+            ));
         }
         if to.contains(&own) || own.contains(&to) {
             return Err(said!(
@@ -90,7 +93,10 @@ impl Route {
             ));
         }
         if !leads_to_machines(to.network()) {
-            return Err(said!("no machine is reached in {to}", "{to} には届く相手のマシンがありません"));
+            return Err(said!(
+                "{to} is no subnet in which a machine is reached",
+                "{to} はマシンに届くサブネットではありません"
+            ));
         }
         if !own.contains(&via) || via == own.network() || via == own.broadcast() {
             return Err(said!(

@@ -25,15 +25,15 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// The message is not the JSON that the subject takes.
     Malformed { detail } "request.malformed" 400 No
         en "the request cannot be read: {detail}" "send the JSON that `nats micro info` shows for this subject"
-        ja "要求を読み取れません: {detail}" "`nats micro info` がこの宛先について示す形の JSON を送ってください";
+        ja "リクエストを読み取れません: {detail}" "送る JSON の形は `nats micro info` で確認できます";
     /// A name that is no DNS label.
     BadName { value } "request.bad-name" 400 No
         en "{value} is not a name" "use 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'"
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
-        en "{field} is {value}, but must be {allowed}" "give {field} a value of {allowed}"
-        ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} には {allowed} を指定してください";
+        en "{field} is {value}, but must be {allowed}" "for {field} give {allowed}"
+        ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} は {allowed} にしてください";
     /// A list has something more than once.
     Repeated { field, value } "request.repeated" 400 No
         en "{field} names {value} twice" "name {value} once"
@@ -41,11 +41,11 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// The message is larger than a request may be.
     TooLarge { bytes, limit } "request.too-large" 400 No
         en "the request has {bytes} bytes" "keep requests below {limit} bytes"
-        ja "要求の大きさが {bytes} バイトです" "要求は {limit} バイト未満にしてください";
+        ja "リクエストの大きさが {bytes} バイトです" "リクエストは {limit} バイト未満にしてください";
     /// The same request_id came with other contents.
     RequestIdReused { request_id } "request.id-reused" 409 No
         en "request_id {request_id} was used before for something else" "use a new request_id for a new request"
-        ja "request_id {request_id} は別の要求ですでに使われています" "新しい要求には新しい request_id を付けてください";
+        ja "request_id {request_id} は別のリクエストですでに使われています" "新しいリクエストには新しい request_id を付けてください";
     /// An action that the service does not know yet.
     Unsupported { what } "request.unsupported" 400 No
         en "{what} is not supported by this version" "see the README for what this version does"
@@ -82,7 +82,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// Its guest was asked to shut down and has not.
     GuestHeedsNot { vm, waited: Said } "vm.not-shut-down" 409 Later
         en "the guest of server {vm} was asked to shut down and still runs after {waited}; it is asked again from time to time" "look at its console (watari vm console-log {vm}); it may lack ACPI or wait for something; to switch it off at once: watari vm stop {vm} --force"
-        ja "サーバ {vm} のゲストに停止を求めましたが、{waited} たっても動いています。繰り返し求めています" "コンソール (watari vm console-log {vm}) を確認してください。ACPI に対応していないか、何かを待っている可能性があります。すぐに切るには watari vm stop {vm} --force を実行します";
+        ja "サーバ {vm} のゲストにシャットダウンを求めましたが、{waited} たっても動いています。今後も繰り返し求めます" "コンソール (watari vm console-log {vm}) を確認してください。ACPI に対応していないか、何かを待っている可能性があります。すぐに切るには watari vm stop {vm} --force を実行します";
     /// It is to run and stands still on its node, for no order.
     VmStandsStill { vm, node, why: Said, help: SaidSince } "vm.stands-still" 503 Later
         en "server {vm} is to run and stands still on node {node}: {why}" "{help}; to start it anew at once: watari vm reboot {vm} --force"
@@ -131,7 +131,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// Each keeps a layer of the disk to itself.
     SnapshotLimit { vm, most } "snapshot.limit" 409 No
         en "server {vm} has {most} snapshots, the most that its disk takes" "delete one first: watari vm snapshot delete {vm} NAME; what is to be kept for longer is saved as an image: watari vm save {vm} --as IMAGE"
-        ja "サーバ {vm} のスナップショットは上限の {most} 個に達しています" "先に一つ削除してください: watari vm snapshot delete {vm} 名前。長く残すものは watari vm save {vm} --as イメージ でイメージとして保存してください";
+        ja "サーバ {vm} のスナップショットは上限の {most} 個に達しています" "先に 1 つ削除してください: watari vm snapshot delete {vm} 名前。長く残すものは watari vm save {vm} --as イメージ でイメージとして保存してください";
     /// Somebody has its console open.
     ConsoleHeld { vm, by: Said } "console.held" 409 No
         en "the console of server {vm} is in use by {by}" "wait until they have left it, or take it over: watari vm console {vm} --force"
@@ -151,7 +151,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// A node's QEMU lacks the device.
     NoVideo { vm, node } "screen.no-device" 409 Later
         en "server {vm} has a display, and QEMU on node {node} has no VGA device for it" "install the node's QEMU as Debian and Ubuntu build it (qemu-system-x86), or send the server to another node"
-        ja "サーバ {vm} にはディスプレイがありますが、ノード {node} の QEMU には VGA デバイスがありません" "Debian または Ubuntu の QEMU (qemu-system-x86) をそのノードに導入するか、別のノードを使ってください";
+        ja "サーバ {vm} にはディスプレイがありますが、ノード {node} の QEMU には VGA デバイスがありません" "Debian または Ubuntu の QEMU (qemu-system-x86) をそのノードにインストールするか、サーバを別のノードへ移してください";
     /// One that is asked for is not there yet.
     SnapshotNotTaken { vm, snapshot } "snapshot.not-taken" 409 Later
         en "snapshot {snapshot} of server {vm} is not taken yet" "wait for it, or give it up: watari vm snapshot delete {vm} {snapshot}"
@@ -166,8 +166,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "サーバ {vm} のディスクをスナップショット {snapshot} に戻しているところです" "完了を待ってください。経過は `watari vm show {vm}` で確認できます";
     /// The disk does not stand on what the snapshot is.
     SnapshotLayerMissing { vm, node } "snapshot.layer-missing" 409 No
-        en "on node {node} the disk of server {vm} does not stand on the layer that the snapshot is; nothing was changed" "the snapshot is lost, perhaps since a backup was restored: delete it (watari vm snapshot delete) and go back to another one or to a saved image"
-        ja "ノード {node} にあるサーバ {vm} のディスクには、このスナップショットの層がありません。何も変更していません" "バックアップの復元などで失われています。watari vm snapshot delete で削除し、別のスナップショットか保存したイメージを使ってください";
+        en "on node {node} the disk of server {vm} does not stand on the layer of this snapshot; nothing was changed" "the snapshot is lost, perhaps since a backup was restored: delete it (watari vm snapshot delete) and go back to another one or to a saved image"
+        ja "ノード {node} にあるサーバ {vm} のディスクには、このスナップショットの層がありません。何も変更していません" "このスナップショットは、バックアップの復元などで失われています。watari vm snapshot delete で削除し、別のスナップショットか保存したイメージを使ってください";
     /// The disk stands on as many layers as it may.
     SnapshotLayersFull { vm, most } "snapshot.layers-full" 409 Later
         en "the disk of server {vm} stands on {most} layers or more, and a snapshot would be one too many" "let the server run, so that layers are merged, or delete a snapshot: watari vm snapshot list {vm}; it is tried again"
@@ -188,11 +188,11 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// What the server's disk stands on is nowhere to be had.
     NoImage { vm, image } "placement.no-image" 409 Later
         en "server {vm} stands on image {image}, of which no front end has a copy and which no node that could take it keeps" "bring back the front end that had it (watari image show {image}), or import the very same file once more: watari image import FILE --name {image}-again"
-        ja "サーバ {vm} の土台であるイメージ {image} は、どのフロントエンドにもコピーがなく、受け入れられるノードにもありません" "コピーを持っていたフロントエンドを復旧するか (watari image show {image})、同じファイルをもう一度取り込んでください: watari image import ファイル --name {image}-again";
+        ja "サーバ {vm} の土台であるイメージ {image} は、どのフロントエンドにも複製がなく、受け入れられるノードにもありません" "複製のあったフロントエンドを復旧するか (watari image show {image})、同じファイルをもう一度取り込んでください: watari image import ファイル --name {image}-again";
     /// Its guest could live on no other node's processor.
     NoProcessor { vm, detail: Said } "placement.no-processor" 409 Later
         en "server {vm} could live on the processor of no other node: {detail}" "set one model for all nodes in the section [cpu] of their node-agent.toml, restart their agents, and then the server: watari vm reboot {vm}"
-        ja "サーバ {vm} が動作を続けられるプロセッサのノードがほかにありません: {detail}" "すべてのノードの node-agent.toml の [cpu] に共通のモデルを設定し、エージェントを再起動してから、サーバを再起動してください: watari vm reboot {vm}";
+        ja "サーバ {vm} が動作を続けられる CPU のノードがほかにありません: {detail}" "すべてのノードの node-agent.toml の [cpu] に共通のモデルを設定し、エージェントを再起動してから、サーバを再起動してください: watari vm reboot {vm}";
     /// No node brings its networks.
     NetworkUnbound { vm, detail: Said } "placement.network-unbound" 409 Later
         en "no node that could take server {vm} brings its networks: {detail}" "give a node there what it lacks: a bridge under [networks.segments] or the tunnel's address in its node-agent.toml, VLANs in its kernel; then restart its agent. `watari node show NODE` tells what it brings"
@@ -305,7 +305,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// The power goes before it could have left.
     NoTime { vm, detail: Said } "outage.no-time" 409 No
         en "there is no time for server {vm} to leave: {detail}" "as far as there is time for it, it is suspended or shut down before the power goes, and it is started again when the outage is over; a higher priority goes first, and a disk that is sent ahead takes less time (watari vm preseed {vm})"
-        ja "サーバ {vm} を退避する時間がありません: {detail}" "時間の許す限り、電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前に転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
+        ja "サーバ {vm} を退避する時間がありません: {detail}" "時間の許す限り、電源が切れる前に休止または停止し、停電の終了後に再び起動します。優先度を高くするか、ディスクを事前転送 (watari vm preseed {vm}) しておくと退避できる可能性が上がります";
     /// A server that is not running cannot cross live.
     NotRunning { vm, state } "outage.not-running" 409 No
         en "server {vm} is {state} and cannot cross live" "start it, or leave it: its disk stays where it is"
@@ -346,7 +346,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// Nothing to bring home.
     NothingToReturn { site } "site.nothing-to-return" 409 No
         en "site {site} is not evacuated and all its servers are at home" "nothing needs doing"
-        ja "サイト {site} は退避しておらず、サーバはすべて元の場所にあります" "何もする必要はありません";
+        ja "サイト {site} は退避しておらず、サーバはすべて本来の場所にあります" "何もする必要はありません";
     // --- front ends ------------------------------------------------------------------------
     /// Nobody there could lead.
     NoStandby { site, services } "frontend.no-standby" 409 Later
@@ -398,7 +398,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// The command carries an epoch or generation that has been overtaken.
     Stale { what, seen, given } "agent.stale" 409 No
         en "the order carries {what} {given}, but {seen} has been seen" "the sender has been replaced and must stand down; nothing was done"
-        ja "命令の {what} は {given} ですが、すでに {seen} を受け取っています" "送信元は交代済みのため、停止しなければなりません。何も実行していません";
+        ja "届いた指示の {what} は {given} ですが、すでに {what} {seen} の指示を受け取っています" "送信元の役割は別のプロセスに移っているため、送信元は停止しなければなりません。何も実行していません";
     /// The agent cannot do that in the present state of the domain.
     AgentState { vm, node, state, wanted } "agent.state" 409 Later
         en "on node {node} the domain of server {vm} is {state}, so that it cannot {wanted}" "the scheduler tries again; look at `watari vm show {vm}`"
@@ -426,7 +426,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
     /// The service is there but does not lead.
     NotPrimary { service } "bus.not-primary" 503 Later
         en "this {service} is a standby and another one leads" "repeat the request; it reaches the primary"
-        ja "この {service} は待機系で、別のものが主系です" "もう一度送ってください。主系に届きます";
+        ja "この {service} は待機系で、主系は別のプロセスです" "もう一度送ってください。主系に届きます";
     /// Something that should not happen did.
     Internal { detail } "internal" 500 Later
         en "an unexpected fault: {detail}" "repeat it; if it stays, see the service's log and report it"

@@ -25,6 +25,9 @@ fn states_and_what_cannot_be_done_are_said_in_japanese() {
     assert_eq!(told.cause, "サーバ mail は現在「停止」のため、移行を実行できません");
     let (node, state) = ("y2".to_owned(), "ready".to_owned());
     assert!(Refusal::NodeNotLost { node, state }.japanese().cause.contains("「使用可能」"));
+    let (what, seen, given) = ("generation".to_owned(), "5".to_owned(), "3".to_owned());
+    let told = Refusal::Stale { what, seen, given }.japanese();
+    assert_eq!(told.cause, "届いた指示の世代は 3 ですが、すでに世代 5 の指示を受け取っています");
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Standstill {
             ),
             Self::Internal | Self::Crashed => said!(
                 "it is forced off and started again by itself unless its policy is `restart: never`; if that happens again, see to the memory and processor of node {node}, or move the server to another",
-                "再起動の設定が never でなければ、自動で起動し直されます。繰り返す場合は、ノード {node} のメモリと CPU を点検するか、サーバを別のノードに移してください"
+                "再起動の設定が `restart: never` でなければ、自動で強制停止され、起動し直されます。繰り返す場合は、ノード {node} のメモリと CPU を点検するか、サーバを別のノードに移してください"
             ),
             Self::Ended => said!(
                 "force it off: watari vm stop {vm} --force",

@@ -54,7 +54,7 @@ impl Moment {
 
 fn unknown(zone: &str) -> Said {
     let zone = shown(zone);
-    said!("its time zone {zone} is not known", "タイムゾーン {zone} がわかりません")
+    said!("its time zone {zone} is not known", "タイムゾーン {zone} に対応していません")
 }
 
 /// A time zone by its name in the IANA's tables; Outlook has a name of its own for Japan's.
@@ -77,7 +77,7 @@ pub(super) fn floating(zone: Option<&str>) -> Result<TimeZone, Said> {
 /// Why that cannot be said.
 pub(super) fn window(event: &Event, floating: &TimeZone, now: Timestamp) -> Result<Window, Said> {
     let start = event.start.as_ref().ok_or_else(|| said!("it has no beginning", "開始日時がありません"))?;
-    let endless = || said!("it does not say when it ends", "終了日時がわかりません");
+    let endless = || said!("it does not say when it ends", "終了日時がありません");
     let from = start.read(floating)?;
     let until = match (&event.end, &event.duration) {
         (Some(end), _) => end.read(floating)?,

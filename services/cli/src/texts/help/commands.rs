@@ -141,7 +141,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Have all services lead from a site; no request is lost, none waits for longer than a second",
-        "全サービスの主系をサイトへ移します。要求は失われず、1 秒を超えて待たされることもありません",
+        "全サービスの主系をサイトへ移します。リクエストは失われず、1 秒を超えて待たされることもありません",
     ),
     (
         "Go on with this front end alone, where it is one of two without a witness and the other one is lost for good",

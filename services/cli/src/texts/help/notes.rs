@@ -7,7 +7,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("Examples:", "例:"),
     (
         "Exit status: 0 done; 1 refused or failed; 2 the command line makes no sense; 3 no connection or no answer. `watari doctor` has two more: 4 warnings, 5 something does not work. Everything here is a plain request, which any NATS client can send as well:",
-        "終了ステータス: 0 完了、1 拒否または失敗、2 コマンドラインの誤り、3 接続できないか応答なし。\n`watari doctor` にはさらに 4 警告、5 異常 があります。\nここにある操作はすべて通常の要求で、どの NATS クライアントからも送れます:",
+        "終了ステータス: 0 完了、1 拒否または失敗、2 コマンドラインの誤り、3 接続できないか応答なし。\n`watari doctor` にはさらに 4 警告、5 異常 があります。\nここにある操作はすべて通常のリクエストで、どの NATS クライアントからも送れます:",
     ),
     (
         "With qemu-guest-agent in the guest the image is sure to hold all that the guest had written; without it, what was on the disk at that moment, as after a power cut. `watari image show` tells which.",

@@ -35,7 +35,7 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     (
         "Name this request, so that it may be repeated without being done twice (drawn if left out)",
-        "この要求に付ける名前。同じ名前なら繰り返しても二重に実行されません (省略時は自動生成)",
+        "このリクエストに付ける名前。同じ名前なら繰り返しても二重に実行されません (省略時は自動生成)",
     ),
     ("Wait until it is done, and show how far it is", "完了まで待ち、進み具合を表示します"),
     (
@@ -236,7 +236,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("The operating system in it", "イメージの OS"),
     (
         "Which edition of it this is: `version` in JSON and in requests, since `--version` asks for that of the command",
-        "イメージの版。`--version` はコマンド自身の版を表示するので、この名前です。JSON と要求では `version` です",
+        "イメージの版。`--version` はコマンド自身の版を表示するので、この名前です。JSON とリクエストでは `version` です",
     ),
     ("What it is for", "イメージの用途の説明"),
     ("As whom one logs in to its servers", "このイメージのサーバにログインするときのユーザ名"),

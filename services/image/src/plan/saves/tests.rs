@@ -79,6 +79,9 @@ fn a_server_that_rests_is_copied_where_it_is_and_one_that_does_not_is_waited_for
         assert_eq!(decided(&waits, Some(&vm(state, "m1", 3)), PATIENCE_MS - 1), [], "{state}");
         assert_eq!(code(&decided(&waits, Some(&vm(state, "m1", 3)), PATIENCE_MS)), "image.save-failed", "{state}");
     }
+    let refused = decided(&waits, Some(&vm("stopping", "m1", 3)), PATIENCE_MS);
+    let [Action::Refuse(_, told)] = refused.as_slice() else { panic!("{refused:?}") };
+    assert!(told.japanese().cause.contains("「停止処理中」のまま"), "{told}");
 }
 
 #[test]

@@ -296,7 +296,7 @@ pub(crate) fn no_time(turn: &Turn<'_>, time: Time, pace: &Pace, vm: &Vm) -> Refu
         said!("the power goes in {left} s and it is still here", "{left} 秒後に電源が切れますが、まだ移動していません")
     } else {
         said!(
-            "over the link it takes {needs} s, and of {cross} s others make better use",
+            "over the link it takes {needs} s, and the {cross} s that are left go to other servers first",
             "回線での転送に {needs} 秒かかり、残り {cross} 秒はほかのサーバを優先します"
         )
     };

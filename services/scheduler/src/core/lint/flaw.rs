@@ -66,10 +66,10 @@ impl Flaw {
             Self::Room(node) => said!("{node} has no room for it", "{node} に空きがありません"),
             Self::Apart(node, group) => said!(
                 "on {node} it would be beside another member of group {group}, from which it keeps apart",
-                "{node} では、分離グループ {group} のほかのサーバと同じノードになります"
+                "{node} には、別のノードに置くグループ {group} のほかのサーバがあります"
             ),
             Self::Processor(node) => {
-                said!("it could not live on the processor of {node}", "{node} のプロセッサでは動作を続けられません")
+                said!("it could not live on the processor of {node}", "{node} の CPU では動作を続けられません")
             }
             Self::Network(node) => {
                 said!("{node} does not bring one of its networks", "{node} では接続先のネットワークを使用できません")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watari_model::{
-    GroupName, Said, SegmentName, SiteName, VmName,
+    GroupName, Said, SegmentName, SiteName, VmName, filled,
     image::Firmware,
     network,
     node::{Enforcement, Node, Unlike},
@@ -114,7 +114,7 @@ impl Unfit {
         match self {
             Self::Draining => "退避中".to_owned(),
             Self::Cordoned => "受入停止中".to_owned(),
-            Self::Suspect => "応答が不確か".to_owned(),
+            Self::Suspect => "応答遅延".to_owned(),
             Self::Lost => "応答なし".to_owned(),
             Self::Here => "すでに実行中".to_owned(),
             Self::OldDisk => "ノード喪失時のディスクあり".to_owned(),
@@ -123,18 +123,18 @@ impl Unfit {
             Self::Disk { need, .. } => format!("ディスク不足 (空き {most} GiB、必要 {need} GiB)"),
             Self::Segment(segment) => format!("セグメント {segment} 用のブリッジなし"),
             Self::SegmentMtu { segment, mtu } => {
-                format!("{mtu} バイトのパケットを運ぶセグメント {segment} 用のブリッジなし")
+                format!("{mtu} バイトのパケットを運べるセグメント {segment} 用のブリッジなし")
             }
             Self::Vlan => "カーネルに VLAN 機能 (モジュール 8021q) なし".to_owned(),
-            Self::Tunnel(mtu) => format!("{mtu} バイトのオーバーレイパケットを運ぶトンネルなし"),
+            Self::Tunnel(mtu) => format!("オーバーレイネットワークの {mtu} バイトのパケットを運べるトンネルなし"),
             Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
             Self::Uefi => "UEFI ファームウェアなし".to_owned(),
             Self::Base => "ベースイメージなし (どのフロントエンドにもなし)".to_owned(),
             Self::Label(label) => format!("ラベル {label} なし"),
             Self::Virtualisation => "仮想化の種類が異なる".to_owned(),
-            Self::Processor => "現在のノードにあるプロセッサの機能が不足".to_owned(),
-            Self::Apart(group) => format!("分離グループ {group} のほかのサーバあり"),
-            Self::Together(group) => format!("同居グループ {group} のほかのサーバなし"),
+            Self::Processor => "現在のノードの CPU にある機能が不足".to_owned(),
+            Self::Apart(group) => format!("別のノードに置くグループ {group} のサーバあり"),
+            Self::Together(group) => format!("同じノードに置くグループ {group} のサーバなし"),
         }
     }
 }
@@ -152,7 +152,7 @@ pub(crate) fn explain(unfit: &[Unfit], all: usize, site: Option<&SiteName>) -> S
         *most = (*most).max(why.free());
     }
     let parts: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} {}", why.text(*n, *most))).collect();
-    let ja: Vec<String> = classes.iter().map(|(why, (n, most))| format!("{n} 台は{}", why.japanese(*most))).collect();
+    let ja: Vec<String> = classes.iter().map(|(why, (n, most))| counted(*n, &why.japanese(*most))).collect();
     let (asked, parts, ja) = (unfit.len(), parts.join(", "), ja.join("、"));
     if let Some(site) = site.filter(|_| asked < all) {
         return said!(
@@ -168,6 +168,11 @@ pub(crate) fn explain(unfit: &[Unfit], all: usize, site: Option<&SiteName>) -> S
     }
     let nodes = if asked == 1 { "node" } else { "nodes" };
     said!("{asked} {nodes}: {parts}", "{asked} 台中 {ja}")
+}
+
+/// So many nodes, and what is the matter with them, in Japanese.
+fn counted(nodes: usize, why: &str) -> String {
+    filled("{nodes} 台は {why}", &[("nodes", nodes.to_string().as_str()), ("why", why)])
 }
 
 impl Rooms {

@@ -209,7 +209,7 @@ fn a_server_that_boots_by_uefi_goes_only_where_that_firmware_is_and_its_lack_is_
     // A node that has it is full, so that firmware on the other is not the only help.
     let refused = place(&vm, vec![m1.clone(), full]).unwrap_err();
     assert!(refused.english().cause.contains("1 without UEFI firmware"), "{refused}");
-    assert!(refused.japanese().cause.contains("1 台はUEFI ファームウェアなし"), "{refused}");
+    assert!(refused.japanese().cause.contains("1 台は UEFI ファームウェアなし"), "{refused}");
     let (snap, rules) = (snapshot(vec![m1]), Rules::default());
     let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1"));
     assert_eq!(refused, Err(lacks("m1")));
@@ -332,7 +332,7 @@ fn a_server_goes_only_where_the_bridge_carries_packets_as_large_as_its_network_s
         let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name(node)).unwrap_err();
         let says = "it is without a bridge for segment campus that carries packets of 9000 bytes";
         assert!(refused.english().cause.contains(says), "{refused}");
-        assert!(refused.japanese().cause.contains("9000 バイトのパケットを運ぶ"), "{:?}", refused.japanese());
+        assert!(refused.japanese().cause.contains("9000 バイトのパケットを運べる"), "{:?}", refused.japanese());
     }
 }
 
@@ -358,7 +358,11 @@ fn a_server_on_an_overlay_network_goes_only_where_the_tunnel_carries_its_packets
             refused.english().cause.contains("it is without a tunnel for overlay packets of 1450 bytes"),
             "{refused}"
         );
-        assert!(refused.japanese().cause.contains("1450 バイトのオーバーレイパケット"), "{:?}", refused.japanese());
+        assert!(
+            refused.japanese().cause.contains("1450 バイトのパケットを運べるトンネルなし"),
+            "{:?}",
+            refused.japanese()
+        );
     }
     snap.nodes = docs([with("m1", 4_096, Some(1_499)), with("m2", 2_048, None)]);
     let refused = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap_err();

@@ -22,7 +22,7 @@ macro_rules! with_disks {
             /// A disk's header is not as it was made: a guest may have taken its QEMU over, or the node's disk has failed.
             DiskUntrusted { node, file, detail: Said } "disk.untrusted" 409 No
                 en "the disk file {file} on node {node} is not as it was made, and is neither read nor copied: {detail}" "if neither the node's disk has failed nor anybody changed the file by hand, take its server for hostile: somebody in it may have broken out of QEMU on that node. Keep the file to look into it, and make the server anew from an image of before"
-                ja "ノード {node} のディスクファイル {file} が作成時と異なるため、読み取りもコピーもしません: {detail}" "ノードのディスクの故障でも、管理者による手作業の変更でもなければ、サーバの中からそのノードの QEMU が乗っ取られたおそれがあります。調査のためにファイルを保管し、以前に作ったイメージからサーバを作り直してください";
+                ja "ノード {node} のディスクファイル {file} が作成時と異なるため、読み取りも複製もしません: {detail}" "ノードのディスクの故障でも、管理者による手作業の変更でもなければ、サーバの中からそのノードの QEMU が乗っ取られたおそれがあります。調査のためにファイルを保管し、以前に作ったイメージからサーバを作り直してください";
         }
     };
 }

@@ -29,15 +29,15 @@ macro_rules! with_images {
             /// It stands on another file.
             ImageBackingFile { image, format, name } "image.backing-file" 400 No
                 en "the file for image {image} is a {format} that stands on another file ({name})" "flatten it where its base is: qemu-img convert -O qcow2 OLD NEW, and import NEW"
-                ja "イメージ {image} のファイルは、別のファイル ({name}) を土台とする {format} です" "土台のファイルがある場所で qemu-img convert -O qcow2 OLD NEW を実行して一つにまとめ、NEW を取り込んでください";
+                ja "イメージ {image} のファイルは、別のファイル ({name}) を土台とする {format} です" "土台のファイルがある場所で qemu-img convert -O qcow2 OLD NEW を実行して1 つにまとめ、NEW を取り込んでください";
             /// Its data lie elsewhere.
             ImageExternalData { image } "image.external-data" 400 No
                 en "the file for image {image} is a qcow2 whose data lie in another file" "unite them: qemu-img convert -O qcow2 OLD NEW, and import NEW"
-                ja "イメージ {image} のファイルは、データを別のファイルに持つ qcow2 です" "qemu-img convert -O qcow2 OLD NEW を実行して一つにまとめ、NEW を取り込んでください";
+                ja "イメージ {image} のファイルは、データを別のファイルに持つ qcow2 です" "qemu-img convert -O qcow2 OLD NEW を実行して1 つにまとめ、NEW を取り込んでください";
             /// Its descriptor names other files.
             ImageForeignExtent { image, name } "image.foreign-extent" 400 No
                 en "the VMDK for image {image} names other files for its data: {name}" "export it as one file (monolithicSparse or streamOptimized), or unite it: qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2"
-                ja "イメージ {image} の VMDK は、データの置き場所として別のファイルを指しています: {name}" "一つのファイル (monolithicSparse または streamOptimized) として書き出すか、qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2 で一つにまとめてください";
+                ja "イメージ {image} の VMDK は、データの置き場所として別のファイルを指しています: {name}" "1 つのファイル (monolithicSparse または streamOptimized) として書き出すか、qemu-img convert -O qcow2 OLD.vmdk NEW.qcow2 で1 つにまとめてください";
             /// It names something that QEMU would connect to.
             ImageProtocolName { image, name } "image.protocol-name" 400 No
                 en "the file for image {image} names {name}, which QEMU would read as a protocol and open" "do not trust where this file comes from; ask its owner for a whole disk image"
@@ -73,11 +73,11 @@ macro_rules! with_images {
             /// Packed in a way that is not unpacked here.
             ImageArchive { image, detail } "image.archive" 400 No
                 en "the file for image {image} is {detail}" "unpack it and import the disk inside; only one disk under one of gzip, xz or zstd is unpacked here"
-                ja "イメージ {image} のファイルは展開できない形式です: {detail}" "展開して中のディスクを取り込んでください。ここで展開できるのは、gzip、xz、zstd のいずれかで一度だけ圧縮した一つのディスクです";
+                ja "イメージ {image} のファイルは展開できない形式です: {detail}" "展開して中のディスクを取り込んでください。ここで展開できるのは、gzip、xz、zstd のいずれかで一度だけ圧縮した 1 つのディスクです";
             /// A medium, or nothing.
             ImageNotADisk { image, detail } "image.not-a-disk" 400 No
                 en "the file for image {image} is no disk of an installed system: {detail}" "install a system on a disk first and import that disk, or use a vendor's cloud image"
-                ja "イメージ {image} のファイルは、システムを導入済みのディスクではありません: {detail}" "先にディスクへシステムを導入してそのディスクを取り込むか、配布元のクラウドイメージを使ってください";
+                ja "イメージ {image} のファイルは、OS をインストールしたディスクではありません: {detail}" "先に OS をインストールしたディスクを用意して取り込むか、配布元のクラウドイメージを使ってください";
             /// A disk consists of sectors.
             ImageNotSectors { image, bytes } "image.not-sectors" 400 No
                 en "the file for image {image} has none of the known disk formats and {bytes} bytes, which no disk has: disks consist of sectors of 512 bytes" "check that it is the file that you mean; if it was cut off, copy it again"
@@ -157,7 +157,7 @@ macro_rules! with_images {
             /// Its node has no room for what it would take more.
             NoRoomToGrow { vm, node, detail: Said } "vm.no-room-to-grow" 507 Later
                 en "server {vm} cannot grow on node {node}: for what it takes more, {detail}" "ask for less, or move it to a node with more room first: watari vm migrate {vm} --to NODE"
-                ja "サーバ {vm} はノード {node} では大きくできません。増える分に対して{detail}" "小さくするか、先に空きの多いノードへ移してください: watari vm migrate {vm} --to ノード";
+                ja "ノード {node} には、サーバ {vm} を大きくする余裕がありません: {detail}" "小さくするか、先に空きの多いノードへ移してください: watari vm migrate {vm} --to ノード";
             /// It is larger from its next start on, and not already.
             GrowthWaits { vm, detail: Said } "vm.growth-waits" 409 No
                 en "server {vm} could not be given all of its new size while it runs: {detail}" "it goes on with what it has, and has the rest from its next start on: watari vm reboot {vm} --wait"
@@ -177,7 +177,7 @@ macro_rules! with_images {
             /// No such kept disk.
             DiskUnknown { disk } "disk.unknown" 404 No
                 en "no disk named {disk} is kept" "list the kept disks with: watari disk list"
-                ja "ディスク {disk} は残されていません" "残したディスクの一覧は watari disk list で確認できます";
+                ja "残したディスクに {disk} はありません" "残したディスクの一覧は watari disk list で確認できます";
             /// A server begins with it.
             DiskInUse { disk, vm } "disk.in-use" 409 No
                 en "disk {disk} is that of server {vm} now" "look at it with `watari vm show {vm}`; delete the server if it is not wanted"

@@ -10,6 +10,10 @@ macro_rules! with_networks {
             NetworkExists { network } "network.exists" 409 No
                 en "a network named {network} exists already" "choose another name, or delete it: watari network delete {network}"
                 ja "ネットワーク {network} はすでに存在します" "別の名前を選ぶか、削除してください: watari network delete {network}";
+            /// As many networks as may be.
+            NetworksFull { limit } "network.full" 507 No
+                en "there are {limit} networks, as many as may be" "delete networks that nobody uses: watari network list"
+                ja "ネットワークはすでに上限の {limit} 個あります" "使われていないネットワークを削除してください。一覧は watari network list で確認できます";
             /// No such network.
             NetworkUnknown { network } "network.unknown" 404 No
                 en "there is no network named {network}" "list the networks with: watari network list"
@@ -25,7 +29,7 @@ macro_rules! with_networks {
             /// What is kept back is not of the range, or is all of it.
             BadExclusion { network, detail: Said } "network.bad-exclusion" 400 No
                 en "the exclusions of network {network} make no sense: {detail}" "give each --exclude as ADDRESS or FIRST-LAST, or with =NOTE behind it, inside the --range, no address twice, and leave some to hand out; what lies outside the range is never handed out anyway"
-                ja "ネットワーク {network} の除外の指定が正しくありません: {detail}" "--exclude には、--range の内側のアドレスか 最初-最後 を、必要なら後ろに =メモ を付けて、重複なく、配布できるアドレスが残るように指定してください。範囲の外のアドレスは、除外しなくても配布されません";
+                ja "ネットワーク {network} の取り置きの指定が正しくありません: {detail}" "--exclude には、--range の内側のアドレスまたは 最初-最後 を指定してください (必要なら後ろに =メモ)。同じアドレスは 1 回だけとし、配布できるアドレスを残してください。範囲の外のアドレスは、取り置かなくても配布されません";
             /// The IPv6 side is not one.
             BadIpv6 { network, detail: Said } "network.bad-ipv6" 400 No
                 en "the IPv6 addresses of network {network} make no sense: {detail}" "give --cidr6 with a prefix between /64 and /96, and a --gateway6 inside it that no server has"
@@ -33,7 +37,7 @@ macro_rules! with_networks {
             /// A route leads nowhere, or by nobody.
             BadRoute { network, detail: Said } "network.bad-route" 400 No
                 en "the routes of network {network} make no sense: {detail}" "give each --route as SUBNET=ROUTER: a subnet elsewhere, and a router inside the network's own subnet that is not handed out; --gateway is for everything else"
-                ja "ネットワーク {network} の経路指定が正しくありません: {detail}" "--route には サブネット=ルータ の形で、ほかのサブネットと、このネットワークのサブネット内にある配布範囲外のルータを指定してください。そのほかのあて先には --gateway を使います";
+                ja "ネットワーク {network} の経路指定が正しくありません: {detail}" "--route には サブネット=ルータ の形で、ほかのサブネットと、このネットワークのサブネット内にある配布範囲外のルータを指定してください。それ以外の宛先には --gateway を使います";
             /// It overlaps another network on the same segment.
             RangeOverlaps { network, other } "network.range-overlaps" 409 No
                 en "the range of network {network} overlaps that of {other}" "choose a range that no other network on the segment uses"
@@ -85,7 +89,7 @@ macro_rules! with_networks {
             /// A server that has no address of its own behind which a public one could stand.
             AddressNoPort { vm } "address.no-port" 409 No
                 en "server {vm} has no port on an overlay network to which a public address could lead" "a server on a provider network is reached by its own address; otherwise make it with --network NETWORK, an overlay network (`watari network list`)"
-                ja "サーバ {vm} には、公開アドレスを関連付けられるオーバーレイネットワークのポートがありません" "構内のネットワークのサーバには自身のアドレスで届きます。必要なら --network にオーバーレイネットワークを指定して作成してください (一覧は `watari network list`)";
+                ja "サーバ {vm} には、公開アドレスを関連付けられるオーバーレイネットワークのポートがありません" "プロバイダネットワークのサーバには、サーバ自身のアドレスで届きます。公開アドレスが必要なら --network にオーバーレイネットワークを指定して作成してください (一覧は `watari network list`)";
             /// The network that was named is none of those on which a public one could lead to the server.
             AddressWrongNetwork { vm, network, own } "address.wrong-network" 409 No
                 en "no public address can lead to server {vm} on network {network}" "leave --network out or name an overlay network on which it has a port: {own}"

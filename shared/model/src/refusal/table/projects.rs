@@ -33,7 +33,7 @@ macro_rules! with_projects {
             /// Whoever asks may change the servers of one project alone.
             ProjectOther { vm, project, own } "project.other" 403 No
                 en "server {vm} is of project {project}, or would be, and this key may change the servers of project {own} alone" "name that project for a new server (--project {own}); for all else ask an operator of all projects"
-                ja "サーバ {vm} はプロジェクト {project} のものであるか、その要求によってそうなります。この鍵で変更できるのは、プロジェクト {own} のサーバだけです" "新しいサーバには --project {own} を指定してください。それ以外は、すべてのプロジェクトを扱う操作者に依頼してください";
+                ja "サーバ {vm} はプロジェクト {project} のサーバか、このリクエストでそうなるサーバです。この鍵で変更できるのは、プロジェクト {own} のサーバだけです" "新しいサーバには --project {own} を指定してください。それ以外は、すべてのプロジェクトを扱う操作者に依頼してください";
             /// Whoever asks may use and delete the kept disks of one project alone.
             ProjectDisk { disk, own } "project.disk" 403 No
                 en "{disk} is not known as a kept disk of project {own}, and this key may use and delete those alone" "list them with: watari disk list --project {own}; or start from an image (--image), or ask an operator of all projects"

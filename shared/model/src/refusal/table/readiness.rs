@@ -13,7 +13,7 @@ macro_rules! with_readiness {
             /// It can leave, but what its disk stands on goes over the link before it.
             ImageTravels { vm, image, site, mib } "outage.image-travels" 409 Later
                 en "server {vm} can leave, but {site} has no copy of its image {image}: {mib} MiB more travel over the link before it" "the front end at {site} makes its copy by itself once it reaches one that has the image: see `watari image show {image}` and `watari frontend status`"
-                ja "サーバ {vm} は退避できますが、{site} にイメージ {image} のコピーがないため、先に {mib} MiB を回線で転送します" "{site} のフロントエンドは、イメージを持つフロントエンドに接続できれば自動でコピーを作ります。`watari image show {image}` と `watari frontend status` で確認してください";
+                ja "サーバ {vm} は退避できますが、{site} にイメージ {image} の複製がないため、先に {mib} MiB を回線で転送します" "{site} のフロントエンドは、イメージを持つフロントエンドに接続できれば自動で複製を作ります。`watari image show {image}` と `watari frontend status` で確認してください";
             /// It may leave, but the last time it did not arrive.
             LastMoveFailed { vm, migration, detail: Said } "outage.last-move-failed" 409 Later
                 en "the last time that server {vm} was to move ({migration}) it did not arrive: {detail}" "try it before the day: watari vm migrate {vm}; what happened is in `watari migration show {migration}`"
