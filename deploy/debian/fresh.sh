@@ -2,12 +2,8 @@
 # A fresh Debian, as $root, and Watari's packages for it in two versions: for those that try them (deploy/package-test,
 # deploy/systemd-test). To be sourced by a script with `say`, `die`, $HERE, and $work, which it clears away.
 
-# step WHAT: says how long the one before took.
-began=$SECONDS last=$SECONDS doing=''
-step() {
-  [ -z "$doing" ] || say "  $doing: $((SECONDS - last)) s"
-  doing=$1 last=$SECONDS
-}
+# shellcheck source-path=SCRIPTDIR source=../stepwise.sh
+. "$HERE/stepwise.sh"
 root=$work/root
 old=0.1.0+old new=0.1.0+test
 pack() {
@@ -44,11 +40,6 @@ in_root() {
     mount --rbind /dev "$root/dev"
     exec chroot "$root" env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"' in-root "$root" "$@"
-}
-# quietly CMD…: its output only if it fails.
-quietly() {
-  local output
-  output=$("$@" 2>&1) || { tail -n 40 <<<"$output" >&2; return 1; }
 }
 apt() {
   quietly in_root apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold \

@@ -8,10 +8,13 @@ use std::{
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::lab::{Lab, NODES, Trunks, front_of};
+use crate::{
+    lab::{Lab, NODES, Trunks, front_of},
+    scenarios::until_some,
+};
 
 /// How long a process that was killed may take to be there again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_SECONDS: u64 = 60;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +88,12 @@ impl Fault {
 
 /// The program's processes, once there is one on each of the hosts.
 fn there(lab: &Lab, program: &str, hosts: &[&str]) -> anyhow::Result<Vec<(String, i32)>> {
-    let deadline = Instant::now() + PATIENCE;
     let mut found = Vec::new();
     for host in hosts {
-        loop {
-            let pids = lab.pids(host, program);
-            found.extend(pids.iter().map(|pid| ((*host).to_owned(), *pid)));
-            if !pids.is_empty() {
-                break;
-            }
-            ensure!(Instant::now() < deadline, "waited {} s for {program} on {host}", PATIENCE.as_secs());
-            thread::sleep(Duration::from_millis(100));
-        }
+        let pids = until_some(PATIENCE_SECONDS, &format!("{program} is on {host}"), || {
+            Ok(Some(lab.pids(host, program)).filter(|pids| !pids.is_empty()))
+        })?;
+        found.extend(pids.into_iter().map(|pid| ((*host).to_owned(), pid)));
     }
     Ok(found)
 }

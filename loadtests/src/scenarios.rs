@@ -322,12 +322,7 @@ impl Stage {
 
     /// The outage of a site that is being emptied within so many seconds.
     fn emptying(&self, site: &str, seconds: u64) -> anyhow::Result<String> {
-        let mut outage = None;
-        until(seconds, &format!("{site} is being emptied"), || {
-            outage = self.outage_at(site)?;
-            Ok(outage.is_some())
-        })?;
-        outage.context("no outage")
+        until_some(seconds, &format!("{site} is being emptied"), || self.outage_at(site))
     }
 
     /// Makes sure that the server is at its home site; which that is.
@@ -367,39 +362,45 @@ impl Stage {
 
     /// The server runs exactly once, answers in the same boot, and the books say where.
     fn sound(&self, vm: &str, boot: &str) -> anyhow::Result<()> {
-        let mut address = None;
-        until(60, &format!("{vm} runs exactly once and the books agree"), || {
+        let shown = until_some(60, &format!("{vm} runs exactly once and the books agree"), || {
             let copies = self.lab.copies(vm);
-            let [(host, _)] = copies.as_slice() else { return Ok(false) };
+            let [(host, _)] = copies.as_slice() else { return Ok(None) };
             let shown = self.show("vm", vm)?;
-            address = shown["addresses"][0].as_str().map(str::to_owned);
             let active = self.watari(&["migration", "list", "--active"])?;
             let quiet = active.as_array().is_some_and(Vec::is_empty);
-            Ok(quiet && shown["state"] == "running" && shown["node"].as_str() == Some(host))
+            let agree = quiet && shown["state"] == "running" && shown["node"].as_str() == Some(host);
+            Ok(agree.then_some(shown))
         })?;
-        let address = address.with_context(|| format!("{vm} has no address"))?;
-        self.until_page(&address, 30)?;
-        ensure!(self.boot_id(&address)? == boot, "{vm} was booted again");
+        let address = shown["addresses"][0].as_str().with_context(|| format!("{vm} has no address"))?;
+        self.until_page(address, 30)?;
+        ensure!(self.boot_id(address)? == boot, "{vm} was booted again");
         Ok(())
     }
 }
 
-/// Waits until something holds; an error on the way counts as "not yet". To ask is to start a command, which costs the
-/// machine more than most of what is waited for: the longer it takes, the more seldom it is asked.
+/// Waits until something holds, as [`until_some`] does.
 pub(crate) fn until(seconds: u64, what: &str, mut holds: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    until_some(seconds, what, || Ok(holds()?.then_some(())))
+}
+
+/// Waits until a look brings something; an error on the way counts as "not yet". To ask is to start a command, which costs
+/// the machine more than most of what is waited for: the longer it takes, the more seldom it is asked.
+pub(crate) fn until_some<T>(
+    seconds: u64,
+    what: &str,
+    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
     let (began, most) = (Instant::now(), Duration::from_secs(seconds));
+    let pause = || (began.elapsed() / 10).clamp(Duration::from_millis(100), Duration::from_millis(500));
     loop {
-        let now = holds();
-        if matches!(now, Ok(true)) {
-            return Ok(());
-        }
-        if began.elapsed() > most {
-            match now {
-                Err(error) => return Err(error.context(format!("waited {seconds} s until {what}"))),
-                _ => bail!("waited {seconds} s until {what}"),
+        match look() {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) if began.elapsed() > most => bail!("waited {seconds} s until {what}"),
+            Err(error) if began.elapsed() > most => {
+                return Err(error.context(format!("waited {seconds} s until {what}")));
             }
+            _ => std::thread::sleep(pause()),
         }
-        std::thread::sleep((began.elapsed() / 10).clamp(Duration::from_millis(100), Duration::from_millis(500)));
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, pauses, until};
+use super::{Stage, pauses, until_some};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -117,14 +117,11 @@ fn reached(stage: &Stage, what: &str, state: &str, since: u64) -> anyhow::Result
         let mut fields = change["fields"].as_array().into_iter().flatten();
         fields.any(|field| field["field"] == "state" && field["after"] == state)
     };
-    let mut found = None;
-    until(120, &format!("the history has {what} as {state}"), || {
+    until_some(120, &format!("the history has {what} as {state}"), || {
         let changes = stage.watari(&["history", what, "--limit", "200"])?;
         let revisions = changes.as_array().into_iter().flatten().filter(comes);
-        found = revisions.filter_map(|change| change["revision"].as_u64()).find(|revision| *revision > since);
-        Ok(found.is_some())
-    })?;
-    found.context("it never was")
+        Ok(revisions.filter_map(|change| change["revision"].as_u64()).find(|revision| *revision > since))
+    })
 }
 
 fn refused(stage: &Stage) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, until};
+use super::{Stage, until, until_some};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -26,21 +26,21 @@ pub(super) fn copying(stage: &Stage, to: &str) -> anyhow::Result<String> {
     let asked = stage.watari(&["vm", "migrate", "mail", "--to", to])?;
     let id = asked["id"].as_str().unwrap_or_default().to_owned();
     let early = ["queued", "preparing"];
-    let mut shown = Value::Null;
-    until(60, "it copies", || {
-        shown = stage.show("migration", &id)?;
-        Ok(shown["state"].as_str().is_some_and(|state| !early.contains(&state)))
+    let shown = until_some(60, "it copies", || {
+        let shown = stage.show("migration", &id)?;
+        let copies = shown["state"].as_str().is_some_and(|state| !early.contains(&state));
+        Ok(copies.then_some(shown))
     })?;
     ensure!(shown["state"] == "copying", "it is {shown}");
     Ok(id)
 }
 
 fn over(stage: &Stage, id: &str, seconds: u64) -> anyhow::Result<Value> {
-    until(seconds, "the migration is over", || {
+    until_some(seconds, "the migration is over", || {
         let shown = stage.show("migration", id)?;
-        Ok(["completed", "failed", "cancelled"].iter().any(|s| shown["state"] == *s))
-    })?;
-    stage.show("migration", id)
+        let over = ["completed", "failed", "cancelled"].iter().any(|s| shown["state"] == *s);
+        Ok(over.then_some(shown))
+    })
 }
 
 fn cancelled(stage: &Stage) -> anyhow::Result<()> {
@@ -105,18 +105,17 @@ fn target_full(stage: &Stage) -> anyhow::Result<()> {
     until(60, "its old disk is gone from there", || Ok(!old.exists()))?;
     let mount = ["exec", to, "--", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder];
     let unmount = || stage.lab.run(&["exec", to, "--", "umount", folder]);
-    let mut asked = Value::Null;
-    until(60, "it is asked for before the node has told of its room", || {
+    let asked = until_some(60, "it is asked for before the node has told of its room", || {
         // A disk of one MiB, full as soon as the guest's own changes arrive.
         stage.lab.run(&mount)?;
         match stage.watari(&["vm", "migrate", "mail", "--to", to]) {
-            Ok(answer) => asked = answer,
+            Ok(answer) => Ok(Some(answer)),
             Err(error) => {
                 unmount()?;
                 ensure!(format!("{error:#}").contains("[placement.node-unfit]"), "{error:#}");
+                Ok(None)
             }
         }
-        Ok(!asked.is_null())
     })?;
     let outcome = over(stage, asked["id"].as_str().unwrap_or_default(), 120).and_then(|shown| {
         ensure!(shown["state"] == "failed", "it is {}", shown["state"]);

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{Stage, apart, doors, until};
+use super::{Stage, apart, doors, until, until_some};
 use crate::{answer, lab::NODES};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
@@ -94,21 +94,12 @@ impl Stage {
     }
 
     pub(super) fn until_talking(&self, from: &str, to: &str) -> anyhow::Result<Talk> {
-        let deadline = Instant::now() + Duration::from_secs(180);
-        loop {
-            let talk = Talk::begin(self, from, to, GLANCE).and_then(|mut talk| {
-                talk.echo("hello")?;
-                talk.stream.get_ref().set_read_timeout(Some(PATIENCE))?;
-                Ok(talk)
-            });
-            match talk {
-                Ok(talk) => return Ok(talk),
-                Err(error) if Instant::now() > deadline => {
-                    return Err(error.context(format!("{from} does not reach {to}")));
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(200)),
-            }
-        }
+        until_some(180, &format!("{from} reaches {to}"), || {
+            let mut talk = Talk::begin(self, from, to, GLANCE)?;
+            talk.echo("hello")?;
+            talk.stream.get_ref().set_read_timeout(Some(PATIENCE))?;
+            Ok(Some(talk))
+        })
     }
 
     /// A public address that leads to a server.

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, until};
+use super::{Stage, until, until_some};
 use crate::standing::is_pair;
 
 const LOST: &str = "m-front";
@@ -26,11 +26,9 @@ fn voter(status: &Value, host: &str) -> Option<String> {
 
 /// Waits until the front ends are a pair; what is called so on the one that is lost.
 fn until_pair(stage: &Stage) -> anyhow::Result<String> {
-    let mut name = None;
-    until(120, "two NATS servers alone have a vote, and everything", || {
+    let name = until_some(120, "two NATS servers alone have a vote, and everything", || {
         let status = stage.lab.standing()?;
-        name = voter(&status, LOST);
-        Ok(is_pair(&status))
+        Ok(is_pair(&status).then(|| voter(&status, LOST)))
     })?;
     name.with_context(|| format!("{LOST} has no vote"))
 }

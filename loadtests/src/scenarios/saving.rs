@@ -5,7 +5,7 @@ use std::{fs, thread};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, failures::slowly, images, life::send_mail, until};
+use super::{Stage, failures::slowly, images, life::send_mail, until, until_some};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -26,11 +26,10 @@ fn tidily(stage: &Stage, scenario: Run) -> anyhow::Result<()> {
 }
 
 fn until_ready(stage: &Stage) -> anyhow::Result<Value> {
-    until(300, "the saving ends", || {
+    let shown = until_some(300, "the saving ends", || {
         let shown = stage.show("image", KEPT)?;
-        Ok(shown["state"] == "ready" || shown["state"] == "failed")
+        Ok((shown["state"] == "ready" || shown["state"] == "failed").then_some(shown))
     })?;
-    let shown = stage.show("image", KEPT)?;
     ensure!(shown["state"] == "ready", "it is {shown}");
     Ok(shown)
 }

@@ -60,18 +60,25 @@ pub struct Report {
     csv: bool,
 }
 
-/// What the servers of one name used while they were of one project. The field names are stable; so are the columns of
-/// CSV.
+/// What was used, in hours.
 #[derive(Debug, Serialize)]
-struct Used {
-    vm: VmName,
-    servers: u32,
+struct Hours {
     vcpu_hours: f64,
     memory_gib_hours: f64,
     disk_gib_hours: f64,
     running_hours: f64,
     existing_hours: f64,
     not_recorded_hours: f64,
+}
+
+/// What the servers of one name used while they were of one project. The field names are stable; so are the columns of
+/// CSV.
+#[derive(Debug, Serialize)]
+struct Used {
+    vm: VmName,
+    servers: u32,
+    #[serde(flatten)]
+    hours: Hours,
     project: ProjectName,
 }
 
@@ -83,12 +90,8 @@ const CSV: &str =
 struct OfProject {
     project: ProjectName,
     servers: u32,
-    vcpu_hours: f64,
-    memory_gib_hours: f64,
-    disk_gib_hours: f64,
-    running_hours: f64,
-    existing_hours: f64,
-    not_recorded_hours: f64,
+    #[serde(flatten)]
+    hours: Hours,
 }
 
 const CSV_OF_PROJECTS: &str =
@@ -152,24 +155,30 @@ fn add(sum: &mut Usage, more: &Usage) {
     }
 }
 
-impl From<Usage> for Used {
-    fn from(usage: Usage) -> Self {
+impl From<&Usage> for Hours {
+    fn from(usage: &Usage) -> Self {
         Self {
-            vm: usage.vm,
-            servers: usage.servers,
             vcpu_hours: hours(usage.vcpu_seconds, 1),
             memory_gib_hours: hours(usage.memory_mib_seconds, 1024),
             disk_gib_hours: hours(usage.disk_gib_seconds, 1),
             running_hours: hours(usage.ran_seconds, 1),
             existing_hours: hours(usage.existed_seconds, 1),
             not_recorded_hours: hours(usage.unknown_seconds, 1),
-            project: usage.project,
         }
     }
 }
 
-impl Used {
-    fn numbers(&self) -> [f64; 6] {
+impl Hours {
+    const COLUMNS: [Column; 6] = [
+        Column::Number(Word::VcpuHours),
+        Column::Number(Word::MemoryHours),
+        Column::Number(Word::DiskHours),
+        Column::Number(Word::RunningHours),
+        Column::Number(Word::ExistingHours),
+        Column::Number(Word::NotRecordedHours),
+    ];
+
+    fn cells(&self, places: usize) -> [String; 6] {
         [
             self.vcpu_hours,
             self.memory_gib_hours,
@@ -178,48 +187,32 @@ impl Used {
             self.existing_hours,
             self.not_recorded_hours,
         ]
+        .map(|hours| format!("{hours:.places$}"))
     }
+}
 
+impl From<Usage> for Used {
+    fn from(usage: Usage) -> Self {
+        Self { hours: Hours::from(&usage), vm: usage.vm, servers: usage.servers, project: usage.project }
+    }
+}
+
+impl Used {
     /// Neither names nor numbers need quotes.
     fn csv(&self) -> String {
-        let numbers = self.numbers().map(|hours| format!("{hours:.3}")).join(",");
-        format!("{},{},{numbers},{}", self.vm, self.servers, self.project)
+        format!("{},{},{},{}", self.vm, self.servers, self.hours.cells(3).join(","), self.project)
     }
 }
 
 impl From<Usage> for OfProject {
     fn from(usage: Usage) -> Self {
-        let used = Used::from(usage);
-        let [vcpu_hours, memory_gib_hours, disk_gib_hours, running_hours, existing_hours, not_recorded_hours] =
-            used.numbers();
-        Self {
-            project: used.project,
-            servers: used.servers,
-            vcpu_hours,
-            memory_gib_hours,
-            disk_gib_hours,
-            running_hours,
-            existing_hours,
-            not_recorded_hours,
-        }
+        Self { hours: Hours::from(&usage), project: usage.project, servers: usage.servers }
     }
 }
 
 impl OfProject {
-    fn numbers(&self) -> [f64; 6] {
-        [
-            self.vcpu_hours,
-            self.memory_gib_hours,
-            self.disk_gib_hours,
-            self.running_hours,
-            self.existing_hours,
-            self.not_recorded_hours,
-        ]
-    }
-
     fn csv(&self) -> String {
-        let numbers = self.numbers().map(|hours| format!("{hours:.3}")).join(",");
-        format!("{},{},{numbers}", self.project, self.servers)
+        format!("{},{},{}", self.project, self.servers, self.hours.cells(3).join(","))
     }
 }
 
@@ -231,22 +224,11 @@ fn hours(seconds: u64, parts: u64) -> f64 {
 
 impl Row for Used {
     fn columns() -> Vec<Column> {
-        use Column::{Number, Text};
-        vec![
-            Text(Word::Vm),
-            Text(Word::Project),
-            Number(Word::VcpuHours),
-            Number(Word::MemoryHours),
-            Number(Word::DiskHours),
-            Number(Word::RunningHours),
-            Number(Word::ExistingHours),
-            Number(Word::NotRecordedHours),
-        ]
+        [Column::Text(Word::Vm), Column::Text(Word::Project)].into_iter().chain(Hours::COLUMNS).collect()
     }
 
     fn cells(&self, _: Lang) -> Vec<String> {
-        let numbers = self.numbers().map(|hours| format!("{hours:.2}"));
-        [self.vm.to_string(), self.project.to_string()].into_iter().chain(numbers).collect()
+        [self.vm.to_string(), self.project.to_string()].into_iter().chain(self.hours.cells(2)).collect()
     }
 
     fn none() -> Word {
@@ -256,22 +238,11 @@ impl Row for Used {
 
 impl Row for OfProject {
     fn columns() -> Vec<Column> {
-        use Column::{Number, Text};
-        vec![
-            Text(Word::Project),
-            Number(Word::Vms),
-            Number(Word::VcpuHours),
-            Number(Word::MemoryHours),
-            Number(Word::DiskHours),
-            Number(Word::RunningHours),
-            Number(Word::ExistingHours),
-            Number(Word::NotRecordedHours),
-        ]
+        [Column::Text(Word::Project), Column::Number(Word::Vms)].into_iter().chain(Hours::COLUMNS).collect()
     }
 
     fn cells(&self, _: Lang) -> Vec<String> {
-        let numbers = self.numbers().map(|hours| format!("{hours:.2}"));
-        [self.project.to_string(), self.servers.to_string()].into_iter().chain(numbers).collect()
+        [self.project.to_string(), self.servers.to_string()].into_iter().chain(self.hours.cells(2)).collect()
     }
 
     fn none() -> Word {

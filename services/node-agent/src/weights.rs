@@ -233,15 +233,7 @@ mod tests {
         let later = |seconds: u64| begun + Duration::from_secs(seconds);
         assert_eq!(turn(&weights, &all, later(5)), Some("b".to_owned()));
         assert_eq!(turn(&weights, &all, later(299)), None, "not so soon again");
-        let copying = Passage {
-            migration: "a-1".parse().unwrap(),
-            phase: Phase::Copying,
-            transfer: None,
-            complaint: None,
-            stalled_seconds: None,
-            paused_ms: None,
-            answers: None,
-        };
+        let copying = Passage::new("a-1".parse().unwrap(), Phase::Copying);
         all[0].passage = Some(copying.clone());
         assert_eq!(turn(&weights, &all, later(301)), None, "it is under way");
         all[0].passage = Some(Passage { phase: Phase::Ended, ..copying });

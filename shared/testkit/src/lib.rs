@@ -2,6 +2,7 @@
 
 mod cluster;
 mod dice;
+pub mod facts;
 mod nats;
 mod network;
 pub mod orders;

@@ -13,7 +13,7 @@ use super::{FRONTS, told, until_copied};
 use crate::{
     bench::{Bound, Spread, plain::Twin},
     lab::Lab,
-    scenarios::{Stage, until},
+    scenarios::{Stage, until_some},
 };
 
 const VM: &str = "bench-start";
@@ -66,10 +66,8 @@ impl Carried {
 
     /// How long the only one since took, once it is told.
     fn next_ms(self, lab: &Lab, node: &str) -> anyhow::Result<f64> {
-        let mut now = self;
-        until(10, &format!("{node} has told of the start"), || {
-            now = Self::by(lab, node)?;
-            Ok(now.count > self.count)
+        let now = until_some(10, &format!("{node} has told of the start"), || {
+            Ok(Some(Self::by(lab, node)?).filter(|now| now.count > self.count))
         })?;
         ensure!(now.count < self.count + 1.5, "{node} has started others meanwhile");
         Ok((now.seconds - self.seconds) * 1000.0)

@@ -1,7 +1,7 @@
 //! `watari doctor` against services that answer what the test wants. What each check finds is tried beside the
 //! checks, and what is really broken is in the lab (`loadtests/src/scenarios/doctor.rs`).
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use crate::support::{
     CLUSTER, Cloud, Files, Ran, bare, sample,
@@ -131,16 +131,21 @@ fn on_a_terminal_of_40_columns_every_finding_is_told_in_whole_words() {
     }
 }
 
+/// A host as a folder, with the settings of a service, and where the service's key is to be.
+fn host_of(service: &str) -> (TempDir, PathBuf) {
+    let host = TempDir::new();
+    let key = host.path().join(format!("etc/watari/nkeys/{service}.nk"));
+    fs::create_dir_all(key.parent().unwrap()).unwrap();
+    fs::write(host.path().join(format!("etc/watari/{service}.toml")), "").unwrap();
+    (host, key)
+}
+
 /// The host is a folder here; that a service is started again is tried in the lab.
 #[test]
 fn what_is_safely_mended_is_mended_on_the_host_itself_once_somebody_says_so() {
     let cloud = Cloud::start();
     let _stubs = (others(&cloud), scheduler(&cloud));
-    let host = TempDir::new();
-    let folder = host.path().join("etc/watari/nkeys");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(host.path().join("etc/watari/image.toml"), "").unwrap();
-    let key = folder.join("image.nk");
+    let (host, key) = host_of("image");
     fs::write(&key, "").unwrap();
     let set = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
     let mode = || fs::metadata(&key).unwrap().permissions().mode() & 0o777;
@@ -167,16 +172,13 @@ fn what_is_safely_mended_is_mended_on_the_host_itself_once_somebody_says_so() {
 fn a_key_of_the_hosts_own_that_nats_does_not_know_is_named_and_no_other() {
     let cloud = Cloud::start();
     let _stubs = (others(&cloud), scheduler(&cloud));
-    let host = TempDir::new();
-    let folder = host.path().join("etc/watari/nkeys");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(host.path().join("etc/watari/image.toml"), "").unwrap();
-    fs::copy(cloud.files.of_host("m-front", "etc/watari/nkeys/image.nk"), folder.join("image.nk")).unwrap();
+    let (host, key) = host_of("image");
+    fs::copy(cloud.files.of_host("m-front", "etc/watari/nkeys/image.nk"), &key).unwrap();
     let root = host.path().to_str().unwrap();
     let doctor = || cloud.run(&["doctor", "-o", "json", "--root", root]);
     assert!(!codes(&doctor()).contains("host.key-refused"));
     let stranger = nkeys::KeyPair::new_user().seed().unwrap();
-    fs::write(folder.join("monitor.nk"), stranger).unwrap();
+    fs::write(key.with_file_name("monitor.nk"), stranger).unwrap();
     let ran = doctor();
     let found = ran.json();
     let named = found.as_array().unwrap().iter().filter(|finding| finding["code"] == "host.key-refused");
@@ -187,10 +189,7 @@ fn a_key_of_the_hosts_own_that_nats_does_not_know_is_named_and_no_other() {
 #[test]
 fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
     let files = Files::make(CLUSTER);
-    let host = TempDir::new();
-    let key = host.path().join("etc/watari/nkeys/scheduler.nk");
-    fs::create_dir_all(key.parent().unwrap()).unwrap();
-    fs::write(host.path().join("etc/watari/scheduler.toml"), "").unwrap();
+    let (host, key) = host_of("scheduler");
     fs::write(&key, "").unwrap();
     let doctor = |mode| {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();

@@ -9,41 +9,42 @@ use tokio::{
 };
 use watari_chassis::{Context, Server};
 use watari_contracts::{
-    Service,
+    Request, Service,
     scheduler::{EvacuateSite, OutagePage, OutageView, WithdrawOutage},
 };
 use watari_model::Refusal;
+use watari_monitor::settings::alerts::Alerts;
 use watari_testkit::{NatsServer, TempDir, eventually, free_port};
 
 const VIEWS: &str = include_str!("../../../../shared/contracts/tests/golden/reply.OutageView.json");
 
-/// Answers what is asked of it with an outage, but knows one site only.
-async fn scheduler(nats: &NatsServer) -> Arc<Mutex<Vec<EvacuateSite>>> {
+/// A scheduler that answers such requests; what it was asked.
+async fn scheduler<R: Request>(nats: &NatsServer, answer: fn(&R) -> Result<R::Reply, Refusal>) -> Arc<Mutex<Vec<R>>> {
     let ctx = Context::new(Service::Scheduler, &common(nats)).await.unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&asked);
-    let server = Server::new(&ctx, Service::Scheduler).endpoint::<EvacuateSite, _, _, _>(move |_, request| {
-        let views: Vec<OutageView> = serde_json::from_str(VIEWS).unwrap();
-        let known = request.site.as_str() == "myodaiji";
-        let unknown = Refusal::SiteUnknown { site: request.site.to_string() };
+    let server = Server::new(&ctx, Service::Scheduler).endpoint::<R, _, _, _>(move |_, request| {
+        let answer = answer(&request);
         heard.lock().unwrap().push(request);
-        async move { if known { Ok(views[0].clone()) } else { Err(unknown) } }
+        async move { answer }
     });
     tokio::spawn(async move { server.serve_always().await.unwrap() });
     asked
 }
 
-/// Takes what is withdrawn.
-async fn answered(nats: &NatsServer) -> Arc<Mutex<Vec<WithdrawOutage>>> {
-    let ctx = Context::new(Service::Scheduler, &common(nats)).await.unwrap();
-    let over = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&over);
-    let server = Server::new(&ctx, Service::Scheduler).endpoint::<WithdrawOutage, _, _, _>(move |_, request| {
-        heard.lock().unwrap().push(request);
-        async move { Ok::<_, Refusal>(OutagePage { outages: Vec::new() }) }
-    });
-    tokio::spawn(async move { server.serve_always().await.unwrap() });
-    over
+/// An outage, of the one site that is known.
+fn evacuated(request: &EvacuateSite) -> Result<OutageView, Refusal> {
+    let views: Vec<OutageView> = serde_json::from_str(VIEWS).unwrap();
+    let known = request.site.as_str() == "myodaiji";
+    if known { Ok(views[0].clone()) } else { Err(Refusal::SiteUnknown { site: request.site.to_string() }) }
+}
+
+/// A monitor that listens for alerts at that port; what it does with them is `set`.
+async fn listening(nats: &NatsServer, dir: &TempDir, port: u16, set: impl FnOnce(&mut Alerts)) -> Running {
+    let mut settings = settings(dir.path());
+    settings.alerts.listen = format!("127.0.0.1:{port}");
+    set(&mut settings.alerts);
+    Running::start(nats, settings).await
 }
 
 fn alert(name: &str, site: &str, status: &str) -> String {
@@ -68,21 +69,22 @@ async fn post(port: u16, kind: &str, body: &str) -> Option<u16> {
     std::str::from_utf8(&start[9..]).ok()?.parse().ok()
 }
 
+/// Waits until an alert is answered so.
+async fn until(what: &str, port: u16, alert: &str, status: u16) {
+    let answered = || async { post(port, "application/json", alert).await == Some(status) };
+    eventually(what, PATIENCE, answered).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_listed_alert_empties_a_site_and_what_cannot_be_asked_now_is_to_be_sent_again() {
     let (nats, dir, port) = (NatsServer::start(), TempDir::new(), free_port());
-    let mut settings = settings(dir.path());
-    settings.alerts.listen = format!("127.0.0.1:{port}");
-    settings.alerts.evacuate_on = vec!["RoomTooHot".to_owned()];
-    let monitor = Running::start(&nats, settings).await;
+    let monitor = listening(&nats, &dir, port, |alerts| alerts.evacuate_on = vec!["RoomTooHot".to_owned()]).await;
     let hot = alert("RoomTooHot", "myodaiji", "firing");
     // Nobody leads the scheduler yet: Alertmanager sends it again after an answer like this.
-    let later = || async { post(port, "application/json", &hot).await == Some(503) };
-    eventually("nobody takes it yet", PATIENCE, later).await;
+    until("nobody takes it yet", port, &hot, 503).await;
 
-    let asked = scheduler(&nats).await;
-    let taken = || async { post(port, "application/json", &hot).await == Some(200) };
-    eventually("it is taken", PATIENCE, taken).await;
+    let asked = scheduler::<EvacuateSite>(&nats, evacuated).await;
+    until("it is taken", port, &hot, 200).await;
     assert_eq!(post(port, "application/json", &hot).await, Some(200), "again");
     let requests = asked.lock().unwrap().clone();
     assert!(requests.len() >= 2 && requests.iter().all(|r| *r == requests[0]), "{requests:?}");
@@ -114,17 +116,12 @@ async fn only_a_listed_alert_empties_a_site_and_what_cannot_be_asked_now_is_to_b
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_that_asked_first_and_is_over_takes_its_question_back_and_says_so_until_it_is_heard() {
     let (nats, dir, port) = (NatsServer::start(), TempDir::new(), free_port());
-    let mut settings = settings(dir.path());
-    settings.alerts.listen = format!("127.0.0.1:{port}");
-    settings.alerts.propose_on = vec!["RoomTooHot".to_owned()];
-    let monitor = Running::start(&nats, settings).await;
+    let monitor = listening(&nats, &dir, port, |alerts| alerts.propose_on = vec!["RoomTooHot".to_owned()]).await;
     let over = alert("RoomTooHot", "myodaiji", "resolved");
-    let later = || async { post(port, "application/json", &over).await == Some(503) };
-    eventually("nobody hears it yet", PATIENCE, later).await;
+    until("nobody hears it yet", port, &over, 503).await;
 
-    let withdrawn = answered(&nats).await;
-    let taken = || async { post(port, "application/json", &over).await == Some(200) };
-    eventually("it is heard", PATIENCE, taken).await;
+    let withdrawn = scheduler::<WithdrawOutage>(&nats, |_| Ok(OutagePage { outages: Vec::new() })).await;
+    until("it is heard", port, &over, 200).await;
     let told = withdrawn.lock().unwrap()[0].clone();
     assert_eq!((told.site.as_str(), told.request_id.as_str()), ("myodaiji", "alert/c4f5a4a8bd7b6e21/1785585600"));
     monitor.stop().await;

@@ -155,22 +155,24 @@ impl Book {
         self.page.lock().await.records.insert(record.uuid.clone(), record);
     }
 
-    /// Takes an order: what `admit` makes of the record as it is now is kept together with the order, and nothing changes the
-    /// record meanwhile, such as the operation that is under way. `fresh` is the record if there is none yet.
+    /// Takes an order: what `judge` makes of the record as it is now is kept together with the order, and nothing changes the
+    /// record meanwhile, such as the operation that is under way. `fresh` is the record if there is none yet; an order may
+    /// be about none. What else `judge` says is returned.
     ///
     /// # Errors
-    /// What `admit` refuses, or the journal's; nothing is changed then.
-    pub(super) async fn take(
+    /// What `judge` refuses, or the journal's; nothing is changed then.
+    pub(super) async fn take<T>(
         &self,
-        fresh: Record,
-        admit: impl FnOnce(Record) -> Result<Record, Refusal>,
+        fresh: Option<Record>,
+        judge: impl FnOnce(Option<Record>) -> Result<(Option<Record>, T), Refusal>,
         (key, work): (&Key, &Work),
-    ) -> Result<(), Refusal> {
+    ) -> Result<T, Refusal> {
         let mut page = self.page.lock().await;
-        let record = admit(page.records.get(&fresh.uuid).cloned().unwrap_or(fresh))?;
-        self.node.journal.accept(Accepted { key, work, record: Some(&record) }).await?;
-        page.records.insert(record.uuid.clone(), record);
-        Ok(())
+        let present = fresh.map(|fresh| page.records.get(&fresh.uuid).cloned().unwrap_or(fresh));
+        let (record, said) = judge(present)?;
+        self.node.journal.accept(Accepted { key, work, record: record.as_ref() }).await?;
+        page.records.extend(record.map(|record| (record.uuid.clone(), record)));
+        Ok(said)
     }
 
     /// Changes a record: in the journal first, then here, and tells.

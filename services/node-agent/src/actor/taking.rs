@@ -13,7 +13,7 @@ use super::{Actor, Operation};
 use crate::{
     blueprint,
     record::{Disk, Launch, Record, Removal},
-    store::{Accepted, Key},
+    store::Key,
     work::Work,
 };
 
@@ -68,21 +68,20 @@ impl Actor {
         if let Some(progress) = self.known(&key).await? {
             return Ok(progress);
         }
-        if let Some(record) = record.clone() {
-            self.admit(record, &work)?;
-        }
-        if let Work::Receive(_) | Work::Send(_) = work
-            && let Some(migration) = work.migration()
-            && self.node.journal.is_closed(migration).await?
-        {
-            return Err(Refusal::MigrationCancelled { vm: self.book.vm.to_string() });
-        }
-        let lane = self.lane(&work)?;
+        let closed = match (&work, work.migration()) {
+            (Work::Receive(_) | Work::Send(_), Some(migration)) => self.node.journal.is_closed(migration).await?,
+            _ => false,
+        };
         let uuid = record.as_ref().map(|record| record.uuid.clone());
-        match record {
-            Some(record) => self.book.take(record, |present| self.admit(present, &work), (&key, &work)).await?,
-            None => self.node.journal.accept(Accepted { key: &key, work: &work, record: None }).await?,
-        }
+        // The rules first: a stale order is told so, and not that the server is busy.
+        let judge = |present: Option<Record>| {
+            let record = present.map(|present| self.admit(present, &work)).transpose()?;
+            if closed {
+                return Err(Refusal::MigrationCancelled { vm: self.book.vm.to_string() });
+            }
+            Ok((record, self.lane(&work)?))
+        };
+        let lane = self.book.take(record, judge, (&key, &work)).await?;
         let operation = Operation {
             key,
             uuid,

@@ -2,7 +2,7 @@
 //! it usually does.
 
 use watari_contracts::agent::{Domain, OffReason, Passage, Phase, Progress, Receive};
-use watari_model::{MigrationId, NodeName, Refusal, VmName, size::MIB_PER_GIB, vm::Base};
+use watari_model::{NodeName, Refusal, VmName, size::MIB_PER_GIB, vm::Base};
 
 use super::{
     link::{Flow, Way},
@@ -147,7 +147,7 @@ impl Twin {
         let ends = (node.clone(), order.to.clone());
         let mut flow = Flow::new(order.migration.clone(), order.vm.clone(), ends, load);
         (flow.key, flow.attempt) = (key.to_owned(), attempt);
-        self.change(node, &order.vm, |fact| fact.passage = Some(passage(&order.migration, Phase::Copying)));
+        self.change(node, &order.vm, |fact| fact.passage = Some(Passage::new(order.migration.clone(), Phase::Copying)));
         self.in_hand.insert(key.to_owned());
         self.link.begin(way, flow, self.clock);
         Progress::Working
@@ -191,7 +191,7 @@ impl Twin {
     fn prepared(&mut self, node: &NodeName, order: &Receive) {
         self.change(node, &order.server.name, |fact| {
             (fact.disk, fact.stack) = (true, order.stack.clone());
-            fact.passage = Some(passage(&order.migration, Phase::Prepared));
+            fact.passage = Some(Passage::new(order.migration.clone(), Phase::Prepared));
         });
     }
 
@@ -226,11 +226,12 @@ impl Twin {
         let transfer = flow.transfer(self.clock, self.link.rate);
         self.change(&flow.from, &flow.vm, |fact| {
             (fact.domain, fact.granted) = (Domain::Off(OffReason::Migrated), false);
-            fact.passage = Some(Passage { transfer: Some(transfer), ..passage(&flow.migration, Phase::Ended) });
+            fact.passage =
+                Some(Passage { transfer: Some(transfer), ..Passage::new(flow.migration.clone(), Phase::Ended) });
         });
         self.change(&flow.to, &flow.vm, |fact| {
             (fact.domain, fact.granted, fact.disk) = (Domain::Paused, false, true);
-            fact.passage = Some(passage(&flow.migration, Phase::Prepared));
+            fact.passage = Some(Passage::new(flow.migration.clone(), Phase::Prepared));
         });
         if let Some(reason) = self.reason(flow) {
             self.diary.crossed(flow, reason, self.clock);
@@ -242,13 +243,8 @@ impl Twin {
     pub(super) fn broke_off(&mut self, flow: &Flow) {
         self.change(&flow.from, &flow.vm, |fact| {
             let complaint = Some("the connection broke".to_owned());
-            fact.passage = Some(Passage { complaint, ..passage(&flow.migration, Phase::Ended) });
+            fact.passage = Some(Passage { complaint, ..Passage::new(flow.migration.clone(), Phase::Ended) });
         });
         self.done(flow.key.clone(), flow.attempt, &flow.from, &flow.vm);
     }
-}
-
-fn passage(migration: &MigrationId, phase: Phase) -> Passage {
-    let migration = migration.clone();
-    Passage { migration, phase, transfer: None, complaint: None, stalled_seconds: None, paused_ms: None, answers: None }
 }

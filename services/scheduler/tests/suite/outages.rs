@@ -209,16 +209,16 @@ async fn a_rehearsal_goes_through_an_outage_there_and_back_and_changes_nothing()
     assert!(matches!(cloud.ask(&RehearseOutage { fail, ..asked }).await, Err(Refusal::NodeUnknown { .. })));
 }
 
+/// What an alert asks for Myodaiji.
+fn wish(id: &str) -> EvacuateSite {
+    let (site, propose) = ("myodaiji".parse().unwrap(), Some("RoomTooHot".to_owned()));
+    EvacuateSite { request_id: Some(id.to_owned()), site, propose }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_proposed_moves_nobody_until_an_operator_begins_it() {
     let cloud = Cloud::start().await;
     cloud.running("mail", "myodaiji").await;
-    let site = || "myodaiji".parse().unwrap();
-    let wish = |id: &str| EvacuateSite {
-        request_id: Some(id.to_owned()),
-        site: site(),
-        propose: Some("RoomTooHot".to_owned()),
-    };
     let proposed = cloud.ask(&wish("alert/1/1")).await.unwrap();
     assert_eq!((proposed.state, proposed.window, proposed.note.as_str()), (State::Scheduled, None, "RoomTooHot"));
     assert!(proposed.out.is_none() && proposed.begins_at.is_none(), "{proposed:?}");
@@ -235,7 +235,7 @@ async fn what_is_proposed_moves_nobody_until_an_operator_begins_it() {
     let again = cloud.ask(&wish("alert/4/1")).await.unwrap();
     assert_ne!(again.id, proposed.id);
     // Who empties the site answers what waits. Asked twice it is one, whatever was proposed before.
-    let evacuate = EvacuateSite { request_id: Some("e1".to_owned()), site: site(), propose: None };
+    let evacuate = EvacuateSite { propose: None, ..wish("e1") };
     let begun = cloud.ask(&evacuate).await.unwrap();
     assert_eq!(begun.state, State::Evacuating);
     assert_ne!(begun.id, again.id);
@@ -249,13 +249,7 @@ async fn what_is_proposed_moves_nobody_until_an_operator_begins_it() {
 async fn what_is_proposed_is_withdrawn_when_nobody_asks_for_it_any_more_and_what_has_begun_goes_on() {
     let cloud = Cloud::start().await;
     cloud.running("mail", "myodaiji").await;
-    let site = || "myodaiji".parse().unwrap();
-    let wish = |id: &str| EvacuateSite {
-        request_id: Some(id.to_owned()),
-        site: site(),
-        propose: Some("RoomTooHot".to_owned()),
-    };
-    let over = |id: &str| WithdrawOutage { site: site(), request_id: id.to_owned() };
+    let over = |id: &str| WithdrawOutage { site: "myodaiji".parse().unwrap(), request_id: id.to_owned() };
     assert_eq!(cloud.ask(&over("alert/heat/1")).await.unwrap().outages, [], "nothing waits");
     let proposed = cloud.ask(&wish("alert/heat/1")).await.unwrap();
     assert_eq!(cloud.ask(&wish("alert/water/1")).await.unwrap().id, proposed.id, "it is one question");

@@ -114,6 +114,22 @@ pub struct Passage {
     pub answers: Option<bool>,
 }
 
+impl Passage {
+    /// One of which no more is known than how far it is.
+    #[must_use]
+    pub fn new(migration: MigrationId, phase: Phase) -> Self {
+        Self {
+            migration,
+            phase,
+            transfer: None,
+            complaint: None,
+            stalled_seconds: None,
+            paused_ms: None,
+            answers: None,
+        }
+    }
+}
+
 /// What an agent sees of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VmFact {

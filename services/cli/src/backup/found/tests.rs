@@ -169,17 +169,7 @@ fn a_node_that_has_seen_a_newer_grant_than_its_own_does_not_hold_the_server() {
 #[test]
 fn one_that_was_just_sent_to_a_node_that_is_silent_is_not_started_from_the_old_disk() {
     let mut vm = mail();
-    let migration = "mail-7".parse().unwrap();
-    let phase = Phase::Ended;
-    let passage = Passage {
-        migration,
-        phase,
-        transfer: None,
-        complaint: None,
-        stalled_seconds: None,
-        paused_ms: None,
-        answers: None,
-    };
+    let passage = Passage::new("mail-7".parse().unwrap(), Phase::Ended);
     let sent = VmFact { passage: Some(passage), ..fact(&vm, GONE, 5, true) };
     assert_eq!(reconcile(&mut vm, &heard([("m1", Some(sent))])), Finding::Gone);
     assert_eq!((vm.state, vm.desired), (State::Stopped, Desired::Stopped));

@@ -28,15 +28,7 @@ fn domains() -> Vec<Option<Domain>> {
 }
 
 fn passages() -> Vec<Option<Passage>> {
-    let passage = |migration: &str, phase| Passage {
-        migration: migration.parse().unwrap(),
-        phase,
-        transfer: None,
-        complaint: None,
-        stalled_seconds: None,
-        paused_ms: None,
-        answers: None,
-    };
+    let passage = |migration: &str, phase| Passage::new(migration.parse().unwrap(), phase);
     vec![
         None,
         Some(passage("mail-1", Phase::Copying)),

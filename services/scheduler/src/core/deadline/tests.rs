@@ -78,15 +78,7 @@ fn half_way(sent: u64, now: u64) -> (Snapshot, Timestamp) {
     put(&mut docs.outages, &mut counter, outage, 0);
     let transfer =
         Transfer { memory_total: 128 * MIB, memory_sent: sent, memory_left: 128 * MIB - sent, ..Transfer::default() };
-    let passage = Passage {
-        migration: id.clone(),
-        phase: Phase::Copying,
-        transfer: Some(transfer),
-        complaint: None,
-        stalled_seconds: None,
-        paused_ms: None,
-        answers: None,
-    };
+    let passage = Passage { transfer: Some(transfer), ..Passage::new(id.clone(), Phase::Copying) };
     let Documents { vms, migrations, outages, sites, nodes, .. } = docs;
     let passages = [((name("m1"), id), passage)].into();
     (Snapshot { vms, migrations, outages, sites, nodes, passages, ..Snapshot::default() }, at(now))

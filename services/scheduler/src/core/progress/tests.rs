@@ -139,15 +139,7 @@ fn what_travels_is_summed_up_over_those_that_copy() {
             dirty_rate: 3,
             ..Transfer::default()
         };
-        let passage = Passage {
-            migration: id.parse().unwrap(),
-            phase: Phase::Copying,
-            transfer: Some(transfer),
-            complaint: None,
-            stalled_seconds: None,
-            paused_ms: None,
-            answers: None,
-        };
+        let passage = Passage { transfer: Some(transfer), ..Passage::new(id.parse().unwrap(), Phase::Copying) };
         snap.passages.insert(("m1".parse().unwrap(), id.parse().unwrap()), passage);
     }
     let seen = traffic(&snap);

@@ -10,6 +10,7 @@ use watari_model::{
     isolation::{Lease, OnIsolation},
     vm::{Growth, Standstill},
 };
+use watari_testkit::facts::passage;
 
 use super::faults::{Ails, wall};
 use crate::core::Order;
@@ -497,20 +498,6 @@ impl Host {
         self.ails = Ails::default();
         self.lease = Lease::Never;
         killed
-    }
-}
-
-pub(crate) fn passage(migration: &MigrationId, phase: Phase) -> Passage {
-    // Every guest answers before it leaves.
-    let answers = (phase != Phase::Prepared).then_some(true);
-    Passage {
-        migration: migration.clone(),
-        phase,
-        transfer: None,
-        complaint: None,
-        stalled_seconds: None,
-        paused_ms: None,
-        answers,
     }
 }
 

@@ -6,9 +6,10 @@
 
 use watari_contracts::agent::{OffReason, Phase, Progress, Transfer};
 use watari_model::{MigrationId, NodeName, VmName};
+use watari_testkit::facts::passage;
 
 use super::{
-    agent::{Process, passage},
+    agent::Process,
     faults::Fault,
     sim::{Broken, Event, Sim},
 };

@@ -23,6 +23,7 @@ use watari_model::{
     isolation::{OnIsolation, Terms},
     vm::{Growth, Size},
 };
+use watari_testkit::facts::passage;
 
 /// So many processors can be plugged into a server while it runs.
 pub const PLACES: u32 = 4;
@@ -549,19 +550,5 @@ impl Fleet {
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         });
-    }
-}
-
-fn passage(migration: &MigrationId, phase: Phase) -> Passage {
-    // Every guest answers before it leaves.
-    let answers = (phase != Phase::Prepared).then_some(true);
-    Passage {
-        migration: migration.clone(),
-        phase,
-        transfer: None,
-        complaint: None,
-        stalled_seconds: None,
-        paused_ms: None,
-        answers,
     }
 }

@@ -135,15 +135,7 @@ pub(super) struct Fact {
 
 impl Fact {
     fn full(self) -> VmFact {
-        let passage = self.passage.map(|(number, phase)| Passage {
-            migration: id(number),
-            phase,
-            transfer: None,
-            complaint: None,
-            stalled_seconds: None,
-            paused_ms: None,
-            answers: None,
-        });
+        let passage = self.passage.map(|(number, phase)| Passage::new(id(number), phase));
         VmFact {
             vm: "mail".parse().unwrap(),
             uuid: None,
