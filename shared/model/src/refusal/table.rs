@@ -32,7 +32,7 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
-        en "{field} is {value}, but must be {allowed}" "give {field} a value of {allowed}"
+        en "{field} is {value}, but must be {allowed}" "for {field} give {allowed}"
         ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} には {allowed} を指定してください";
     /// A list has something more than once.
     Repeated { field, value } "request.repeated" 400 No
