@@ -30,6 +30,29 @@ fn whoever_waits_for_a_disk_learns_that_it_cannot_go_now_or_was_called_off() {
 }
 
 #[test]
+fn whoever_waits_for_a_disk_sees_how_much_of_it_is_there() {
+    let cloud = Cloud::start();
+    let mut quarters = 0_u64;
+    let subjects = ["watari.v1.vm.preseed", "watari.v1.vm.get"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, _| {
+        let mut vm = sample("reply.VmView.json");
+        (vm["state"], vm["fault"], vm["sending"]) = ("running".into(), Value::Null, Value::Null);
+        if subject.ends_with("get") {
+            vm["sending"] = json!({"brought_bytes": quarters << 20, "total_bytes": 4 << 20});
+            if quarters == 4 {
+                vm["preseed"]["done"]["number"] = vm["preseed"]["number"].clone();
+            }
+            quarters += 1;
+        }
+        Reply(vm)
+    });
+    let ran = cloud.run(&["vm", "preseed", "mail", "--wait"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let shares = ["25 % (1.00 MiB/4.00 MiB", "50 % (2.00 MiB/4.00 MiB", "75 % (3.00 MiB/4.00 MiB"];
+    assert!(shares.iter().all(|share| ran.err.contains(&format!("mail: {share}, its disk is being sent"))), "{ran:?}");
+}
+
+#[test]
 fn what_is_sent_ahead_is_taken_back() {
     let cloud = Cloud::start();
     let stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.preseed"], |_, asked| {
