@@ -2,7 +2,10 @@
 
 use crate::support::{
     Cloud, sample,
-    stub::{Answer::Reply, Stub},
+    stub::{
+        Answer::{Nothing, Reply},
+        Stub,
+    },
 };
 use serde_json::{Value, json};
 use watari_contracts::scheduler::Fault;
@@ -133,4 +136,16 @@ fn whoever_waits_for_a_server_that_has_no_place_is_told_so_once() {
     assert_eq!(ran.err.matches("no node can take server mail").count(), 1, "{ran:?}");
     let ran = cloud.run(&create);
     assert!(ran.status == 0 && ran.err.contains("warning[placement.no-room]"), "who does not wait learns it: {ran:?}");
+}
+
+#[test]
+fn whoever_only_looks_at_one_thing_does_not_wait_long_for_an_answer_that_was_lost() {
+    let cloud = Cloud::start();
+    let mut is_lost = true;
+    let stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.migration.get"], move |_, _| {
+        if std::mem::take(&mut is_lost) { Nothing } else { Reply(sample("reply.MigrationView.json")) }
+    });
+    // Less than the time of one try otherwise.
+    let ran = cloud.run(&["migration", "show", "mail-2", "--timeout", "4s"]);
+    assert_eq!((ran.status, stub.asked().len()), (0, 2), "{ran:?}");
 }
