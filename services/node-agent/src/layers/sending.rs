@@ -240,6 +240,7 @@ impl Job {
                         return Err(self.not_now("sent, but not checked at the other node"));
                     }
                     parcel.brought = parcel.size_bytes;
+                    self.sending.has_brought(before + parcel.size_bytes);
                     tokio::time::sleep(AGAIN).await;
                 }
             }
