@@ -76,13 +76,10 @@ impl Failure {
         let Some((_, option, unit)) = options.iter().find(|(name, ..)| name == field) else {
             return Self::Refused(body);
         };
-        let in_unit = |text: &str| if unit.is_empty() { text.to_owned() } else { format!("{text} ({unit})") };
         let refusal = match body.refusal {
-            Refusal::OutOfRange { value, allowed, .. } => Refusal::OutOfRange {
-                field: (*option).to_owned(),
-                value: format!("{value}{unit}"),
-                allowed: Said::new(in_unit(&allowed.en), in_unit(&allowed.ja)),
-            },
+            Refusal::OutOfRange { value, allowed, .. } => {
+                Refusal::OutOfRange { field: (*option).to_owned(), value: format!("{value}{unit}"), allowed }
+            }
             Refusal::Repeated { value, .. } => Refusal::Repeated { field: (*option).to_owned(), value },
             other => other,
         };
@@ -181,7 +178,7 @@ mod tests {
     #[test]
     fn a_number_is_told_by_the_option_with_which_it_was_given() {
         let refusal = |field: &str| {
-            let allowed = Said::between(32, 4_194_304);
+            let allowed = Said::between(32, "4194304 MiB");
             Failure::Refused(Box::new(
                 Refusal::OutOfRange { field: field.to_owned(), value: "16".to_owned(), allowed }.into(),
             ))
@@ -189,7 +186,7 @@ mod tests {
         let told = refusal("memory_mib").of_options(&[("memory_mib", "--memory", "MiB")]);
         let shown = told.shown(Lang::En);
         assert!(shown.contains("--memory") && shown.contains("16MiB") && !shown.contains("memory_mib"), "{shown}");
-        assert!(shown.contains("32 to 4194304 (MiB)") && told.exit() == USAGE, "{shown}");
+        assert!(shown.contains("32 to 4194304 MiB") && told.exit() == USAGE, "{shown}");
         assert!(refusal("vcpus").of_options(&[]).shown(Lang::En).contains("vcpus"));
         let twice = Refusal::Repeated { field: "after".to_owned(), value: "web".to_owned() };
         let told = Failure::from(twice).of_options(&[("after", "--after", "")]);

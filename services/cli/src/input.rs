@@ -84,7 +84,11 @@ pub fn past(field: &str, text: &str, now: Timestamp) -> Result<Timestamp, Failur
     read.ok_or_else(|| out_of_range(field, forms(), text))
 }
 
-/// That a moment comes after another one, which has a name: an option, or *now*.
+/// An example of a later moment is so much later.
+const EXAMPLE_MS: u64 = 3_600_000;
+
+/// That a moment comes after another one, which has a name: an option, or *now*. Both are told as they were understood,
+/// with their zone, and so is one that would be taken.
 ///
 /// # Errors
 /// As [`value`].
@@ -92,8 +96,13 @@ pub fn later(field: &str, text: &str, at: Timestamp, than: &Said, other: Timesta
     if at > other {
         return Ok(());
     }
-    let (en, ja, other) = (&than.en, &than.ja, format::moment(other));
-    Err(out_of_range(field, said!("a moment after {en} ({other})", "{ja} ({other}) より後の日時"), text))
+    let (en, ja, example) = (&than.en, &than.ja, format::moment(other.plus_millis(EXAMPLE_MS)));
+    let (text, at, other) = (text.chars().take(40).collect::<String>(), format::moment(at), format::moment(other));
+    let allowed = said!(
+        "a moment after {en} ({other}), such as '{example}'",
+        "'{example}' のような、{ja} ({other}) より後の日時"
+    );
+    Err(Failure::mistyped(Refusal::OutOfRange { field: field.to_owned(), value: format!("{text} ({at})"), allowed }))
 }
 
 /// When a day begins here.
@@ -196,7 +205,14 @@ mod tests {
             let refused = later("--to", "1d", moment, &than, from).unwrap_err();
             assert_eq!(refused.exit(), crate::failure::USAGE);
             let told = refused.rendered(crate::lang::Lang::En);
-            assert!(told.cause.contains("--to") && told.remedy.contains("after --from"), "{told:?}");
+            let (begin, end) = (format::moment(from), format::moment(moment));
+            assert!(told.cause.contains(&format!("--to is 1d ({end})")), "{told:?}");
+            let example = format::moment(from.plus_millis(EXAMPLE_MS));
+            let remedy = format!("for --to give a moment after --from ({begin}), such as '{example}'");
+            assert_eq!(told.remedy, remedy);
+            assert!(later("--to", &example, super::moment("--to", &example, from).unwrap(), &than, from).is_ok());
+            let told = refused.rendered(crate::lang::Lang::Ja);
+            assert!([&begin, &end, &example].iter().all(|at| told.cause.contains(at.as_str())), "{told:?}");
         }
     }
 

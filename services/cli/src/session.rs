@@ -29,6 +29,9 @@ const SETTINGS: &str = "/etc/watari/cli.toml";
 const BACKUP: &str = "/etc/watari/backup.toml";
 /// How long one try waits for its answer.
 const ONE_TRY: Duration = Duration::from_secs(5);
+/// How long the first try waits of who asks for one thing by its name. That is answered within milliseconds, unless it is
+/// lost with the service that heard it: whoever follows something asks often, and would stand still for a whole try.
+const FIRST_TRY: Duration = Duration::from_secs(1);
 /// How long a glance waits.
 const GLANCE: Duration = Duration::from_secs(1);
 /// The class of refusals of names that are not known.
@@ -150,11 +153,11 @@ impl Session {
     pub async fn ask<R: Request>(&self, request: &R) -> Result<R::Reply, Failure> {
         let bus = self.bus().await?;
         let until = Instant::now() + self.patience;
-        let mut pause = FIRST_PAUSE;
+        let (mut bound, mut pause) = (first_try::<R>(), FIRST_PAUSE);
         loop {
             let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             let answer = tokio::select! {
-                answer = bus.request_within(request, ONE_TRY.min(left)) => answer,
+                answer = bus.request_within(request, bound.min(left)) => answer,
                 // What was asked over a connection that broke may have been heard or not; it is
                 // asked again over the next one, which is safe.
                 () = reconnected(bus) => continue,
@@ -167,7 +170,8 @@ impl Session {
                 answer => return answer.map_err(|error| self.unanswered(request, error)),
             }
             sleep(pause).await;
-            pause = (pause * 2).min(MOST_PAUSE);
+            // A service that is only slow is asked twice at most for what it has not answered yet.
+            (bound, pause) = (ONE_TRY, (pause * 2).min(MOST_PAUSE));
         }
     }
 
@@ -261,6 +265,12 @@ impl Session {
     pub async fn hear(&self, subject: &str) -> Result<Messages, Failure> {
         self.bus().await?.subscribe(subject).await.map_err(fault)
     }
+}
+
+/// How long the first try waits. A change, a list and what takes its time are not asked for twice before that is needed.
+fn first_try<R: Request>() -> Duration {
+    let is_of_one = LOOKING.contains(&R::SUBJECT) && R::SUBJECT.ends_with(".get");
+    if is_of_one { FIRST_TRY } else { ONE_TRY }
 }
 
 /// Ends when there is a new connection.

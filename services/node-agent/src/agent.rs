@@ -171,7 +171,7 @@ impl Agent {
         // Neither a closed channel nor the end of patience is an error: what is known is told.
         let _ = tokio::time::timeout(patience, progress.wait_for(|p| *p != Progress::Working)).await;
         let progress = progress.borrow().clone();
-        Ok(Answer { progress, fact: book.fact().await })
+        Ok(Answer { progress, fact: book.fact().await, brought: None })
     }
 
     fn book(&self, vm: &VmName) -> Option<Arc<Book>> {

@@ -70,6 +70,18 @@ pub struct Answer {
     pub progress: Progress,
     /// What the agent now sees of the server.
     pub fact: VmFact,
+    /// While a disk is being sent ahead, how much of that is at the other node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought: Option<Brought>,
+}
+
+/// How much of what is sent ahead is at the other node by now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Brought {
+    /// So many bytes are there, what lay there already included.
+    pub brought_bytes: u64,
+    /// Of so many.
+    pub total_bytes: u64,
 }
 
 /// A network, as far as a node needs to know it.

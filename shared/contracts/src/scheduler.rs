@@ -30,7 +30,7 @@ use watari_model::{
     userdata, vm,
 };
 
-use crate::{Request, Service, wire::requests};
+use crate::{Request, Service, agent::Brought, wire::requests};
 
 pub use console::{ConsoleView, VmConsole};
 pub use dark::{DarkNode, DarkPlan, NodesDark, ShutDownNodes};
@@ -456,6 +456,9 @@ pub struct VmView {
     /// Where one server is asked for, what would travel of it, as its node has measured; nothing is said of that elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<node::Weight>,
+    /// Where one server is asked for whose disk is being sent ahead, how much of it is there by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sending: Option<Brought>,
     /// Labels that a node must carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_labels: BTreeMap<String, String>,

@@ -131,7 +131,7 @@ impl World {
                 host.vms.insert(name.clone(), fact.clone());
                 // Nobody listens once the fleet is being dropped.
                 let _ = changed.send(node.to_owned());
-                Answer { progress: Progress::Done, fact }
+                Answer { progress: Progress::Done, fact, brought: None }
             }),
             Observe::VERB => answered(payload, |ask: Observe| {
                 let known = host.vms.get(&ask.vm).cloned();

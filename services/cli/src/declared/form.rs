@@ -186,8 +186,10 @@ impl Server {
         }
         let networks: Vec<_> = networks.collect::<Result<_, _>>()?;
         let groups: Vec<_> = groups.collect::<Result<_, _>>()?;
-        let memory_mib = sized("memory", self.memory.as_ref(), size::parse_mib, 192)?;
-        let disk_gib = sized("disk", self.disk.as_ref(), size::parse_gib, 2)?;
+        let memory_mib = sized("memory", self.memory.as_ref(), size::parse_memory, 192)?;
+        let disk_gib = sized("disk", self.disk.as_ref(), size::parse_disk, 2)?;
+        let vcpus = self.vcpus.map_or(Ok(1), |vcpus| size::parse_vcpus(&field("vcpus"), &vcpus.to_string()));
+        let vcpus = vcpus.map_err(Failure::mistyped)?;
         let (user_data, given) = (user_data.transpose()?, self.clone());
         Ok(Box::new(move |image: ImageName| CreateVm {
             request_id: None,
@@ -196,7 +198,7 @@ impl Server {
             project: given.project.unwrap_or_default(),
             networks,
             site: given.site,
-            vcpus: given.vcpus.unwrap_or(1),
+            vcpus,
             memory_mib,
             disk_gib,
             disk: None,

@@ -60,8 +60,8 @@ impl Sayings {
     /// [`Failure::Mistyped`] naming the option.
     pub(super) fn about(&self) -> Result<About, Failure> {
         let Self { os, edition, description, default_user, min_memory, min_disk, firmware } = self.clone();
-        let mib = |text: &String| size::parse_mib("--min-memory", text).map_err(Failure::mistyped);
-        let gib = |text: &String| size::parse_gib("--min-disk", text).map_err(Failure::mistyped);
+        let mib = |text: &String| size::parse_memory("--min-memory", text).map_err(Failure::mistyped);
+        let gib = |text: &String| size::parse_disk("--min-disk", text).map_err(Failure::mistyped);
         let about = About {
             os,
             version: edition,

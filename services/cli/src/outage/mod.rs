@@ -196,6 +196,9 @@ struct Times {
 }
 
 impl Times {
+    /// What the scheduler calls them, which knows how far ahead an outage may be, and how long it may last.
+    const OPTIONS: &[(&str, &str, &str)] = &[("from", "--from", ""), ("until", "--until", "")];
+
     /// From when, and until when.
     fn read(&self) -> Result<(Timestamp, Timestamp), Failure> {
         let now = clock::now();
@@ -247,12 +250,14 @@ impl Verb {
                 let (from, until) = times.read()?;
                 let request_id = Some(ctx.session.request_id());
                 let asked = ScheduleOutage { request_id, site: input::name(&site)?, from, until, note };
-                let view = ctx.session.ask(&asked).await?;
+                let view = ctx.session.ask(&asked).await.map_err(|failure| failure.of_options(Times::OPTIONS))?;
                 report::show(ctx, &wish.apply(ctx, view).await?)
             }
             Self::Reschedule(Reschedule { id, times }) => {
                 let (from, until) = times.read()?;
-                report::show(ctx, &ctx.session.ask(&RescheduleOutage { id: input::name(&id)?, from, until }).await?)
+                let asked = RescheduleOutage { id: input::name(&id)?, from, until };
+                let view = ctx.session.ask(&asked).await.map_err(|failure| failure.of_options(Times::OPTIONS))?;
+                report::show(ctx, &view)
             }
             Self::Start(Start { nearest, wish, waiting }) => {
                 let id = nearest.id(ctx).await?;

@@ -62,8 +62,8 @@ pub struct Create {
     #[arg(long, default_value = "default", hide_default_value = true)]
     project: String,
     /// Virtual CPUs
-    #[arg(long, default_value_t = 1)]
-    vcpus: u32,
+    #[arg(long, default_value = "1")]
+    vcpus: String,
     /// Memory
     #[arg(long, default_value = "192MiB", value_name = "SIZE")]
     memory: String,
@@ -165,7 +165,7 @@ impl Create {
             Some(kept) => (kept.image, Some(kept.name), kept.disk_gib),
             None => (input::name(self.image.as_deref().unwrap_or_default())?, None, USUAL_GIB),
         };
-        let gib = |text: &String| size::parse_gib("--disk", text).map_err(Failure::mistyped);
+        let gib = |text: &String| size::parse_disk("--disk", text).map_err(Failure::mistyped);
         let disk_gib = self.disk.as_ref().map_or(Ok(usual_gib), gib)?;
         if disk.is_some() && disk_gib < usual_gib {
             let (vm, disk_gib, wanted_gib) = (self.name, usual_gib.to_string(), disk_gib.to_string());
@@ -178,8 +178,8 @@ impl Create {
             project: input::name(&self.project)?,
             networks: self.networks.iter().map(|text| nic("--network", text)).collect::<Result<_, _>>()?,
             site: input::name_if(self.site.as_deref())?,
-            vcpus: self.vcpus,
-            memory_mib: size::parse_mib("--memory", &self.memory).map_err(Failure::mistyped)?,
+            vcpus: size::parse_vcpus("--vcpus", &self.vcpus).map_err(Failure::mistyped)?,
+            memory_mib: size::parse_memory("--memory", &self.memory).map_err(Failure::mistyped)?,
             disk_gib,
             disk,
             node_labels: self
@@ -366,7 +366,12 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_value_is_said_with_what_may_be_given() {
         for (words, parts) in [
-            ("mail --image mini --disk 10MiB", ["--disk is 10MiB, but must be at least 1GiB", "1GiB 以上"]),
+            (
+                "mail --image mini --disk 10MiB",
+                ["--disk is 10MiB, but must be a size from 1GiB to 64TiB", "1GiB～64TiB"],
+            ),
+            ("mail --image mini --memory 0", ["--memory is 0, but must be a size from 32MiB to 4TiB", "32MiB～4TiB"]),
+            ("mail --image mini --vcpus 0", ["--vcpus is 0, but must be a number of CPUs from 1 to 256", "1～256"]),
             ("mail --image mini --network campus=here", ["--network is campus=here, but must be NETWORK", "IPv4"]),
         ] {
             let refused = request(words).unwrap_err();

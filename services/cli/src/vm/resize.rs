@@ -30,7 +30,7 @@ pub struct Resize {
     name: String,
     /// Virtual CPUs
     #[arg(long)]
-    vcpus: Option<u32>,
+    vcpus: Option<String>,
     /// Memory
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
@@ -42,15 +42,12 @@ pub struct Resize {
 impl Resize {
     /// Asks for the size, and says what of it is so now and what will be.
     pub(super) async fn run(self, ctx: &Context) -> Result<(), Failure> {
-        let parse = |text: Option<String>, parse: fn(&str, &str) -> Result<u64, Refusal>, option: &str| {
-            text.map(|text| parse(option, &text)).transpose().map_err(Failure::mistyped)
-        };
         let request = ResizeVm {
             request_id: Some(ctx.session.request_id()),
             name: input::name(&self.name)?,
-            vcpus: self.vcpus,
-            memory_mib: parse(self.memory, size::parse_mib, "--memory")?,
-            disk_gib: parse(self.disk, size::parse_gib, "--disk")?,
+            vcpus: given(self.vcpus, size::parse_vcpus, "--vcpus")?,
+            memory_mib: given(self.memory, size::parse_memory, "--memory")?,
+            disk_gib: given(self.disk, size::parse_disk, "--disk")?,
         };
         let asked = ctx.session.ask(&request).await.map_err(|failure| failure.of_options(OPTIONS))?;
         let view = grown(ctx, asked).await;
@@ -62,6 +59,14 @@ impl Resize {
         }
         ctx.out.text(&told(ctx.out.lang, &view))
     }
+}
+
+fn given<N>(
+    text: Option<String>,
+    parse: fn(&str, &str) -> Result<N, Refusal>,
+    option: &str,
+) -> Result<Option<N>, Failure> {
+    text.map(|text| parse(option, &text)).transpose().map_err(Failure::mistyped)
 }
 
 /// The server once as much of its new size is so as can be at once, or as it was last seen until then.

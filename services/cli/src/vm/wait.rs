@@ -3,7 +3,7 @@
 use watari_contracts::scheduler::{GetVm, VmView};
 use watari_model::{
     NodeName, Refusal,
-    vm::{Desired, State},
+    vm::{Desired, Preseed, State},
 };
 
 use crate::{
@@ -67,7 +67,7 @@ pub(super) async fn rebooted(ctx: &Context, waiting: Waiting, asked: VmView) -> 
 /// [`Failure::Refused`] if it is not sent before somebody does something else first, or not any more;
 /// [`Failure::Fault`] with the server's own, if it does not run any more.
 pub(super) async fn preseeded(ctx: &Context, waiting: Waiting, asked: VmView) -> Result<VmView, Failure> {
-    reach_telling(ctx, waiting, asked, sending_ahead, |view| match view.state {
+    reach_telling(ctx, waiting, asked, draw_ahead, |view| match view.state {
         State::Running | State::Migrating | State::Starting => arrived(view),
         _ if view.fault.is_some() => Some(Reached::Broken),
         state => {
@@ -113,15 +113,15 @@ async fn reach(
     asked: VmView,
     reached: impl Fn(&VmView) -> Option<Reached>,
 ) -> Result<VmView, Failure> {
-    reach_telling(ctx, waiting, asked, doing, reached).await
+    reach_telling(ctx, waiting, asked, draw, reached).await
 }
 
-/// The same, with other words for what it is doing meanwhile.
+/// The same, with something else to be shown of it meanwhile.
 async fn reach_telling(
     ctx: &Context,
     waiting: Waiting,
     asked: VmView,
-    tell: fn(&VmView, Lang) -> String,
+    tell: fn(&mut Progress, &VmView, Lang),
     reached: impl Fn(&VmView) -> Option<Reached>,
 ) -> Result<VmView, Failure> {
     let mut progress = Progress::new();
@@ -131,7 +131,7 @@ async fn reach_telling(
         Some(Reached::Broken) => Err(broken(view)),
         Some(Reached::Refused(refusal)) => Err(Failure::from(refusal)),
         None => {
-            progress.doing(view.name.as_str(), &tell(&view, ctx.out.lang));
+            tell(&mut progress, &view, ctx.out.lang);
             Ok(None)
         }
     };
@@ -168,6 +168,19 @@ fn broken(view: VmView) -> Failure {
             }
             .into(),
         )),
+    }
+}
+
+fn draw(progress: &mut Progress, view: &VmView, lang: Lang) {
+    progress.doing(view.name.as_str(), &doing(view, lang));
+}
+
+/// Where its disk goes, and how much of it is there.
+fn draw_ahead(progress: &mut Progress, view: &VmView, lang: Lang) {
+    let (name, text) = (view.name.as_str(), sending_ahead(view, lang));
+    match view.sending.filter(|_| view.preseed.as_ref().is_some_and(Preseed::is_due)) {
+        Some(sending) => progress.arriving(lang, name, sending.brought_bytes, Some(sending.total_bytes), &text),
+        None => progress.doing(name, &text),
     }
 }
 

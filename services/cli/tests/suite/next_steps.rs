@@ -8,7 +8,7 @@ use crate::support::{
     },
 };
 use serde_json::{Value, json};
-use watari_model::Refusal;
+use watari_model::{Refusal, Said};
 
 fn outage(state: &str) -> Value {
     let mut view = sample("reply.OutageView.json");
@@ -284,6 +284,20 @@ fn what_of_a_new_size_is_so_already_is_told_apart_from_what_waits() {
     assert!(ran.status == 0 && ran.out.contains(told), "{ran:?}");
     let ran = cloud.run(&[&words[..], &["-o", "json"]].concat());
     assert_eq!((ran.json()["vcpus"].as_u64(), ran.json()["growing"].as_bool()), (Some(2), None), "{ran:?}");
+}
+
+#[test]
+fn times_that_only_the_scheduler_refuses_are_told_by_their_options() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.outage.schedule", "watari.v1.outage.reschedule"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |_, _| {
+        let (value, allowed) = ("2033-03-01 00:00:00Z".to_owned(), Said::both("within a year"));
+        Refuse(Refusal::OutOfRange { field: "until".to_owned(), value, allowed })
+    });
+    for words in [["outage", "schedule", "yamate"], ["outage", "reschedule", "yamate-1"]] {
+        let ran = cloud.run(&[&words[..], &["--from", "+1h", "--until", "+2000d"]].concat());
+        assert!(ran.status == 2 && ran.err.contains("--until is 2033-03-01 00:00:00Z"), "{ran:?}");
+    }
 }
 
 #[test]

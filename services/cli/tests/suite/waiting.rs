@@ -2,7 +2,10 @@
 
 use crate::support::{
     Cloud, sample,
-    stub::{Answer::Reply, Stub},
+    stub::{
+        Answer::{Nothing, Reply},
+        Stub,
+    },
 };
 use serde_json::{Value, json};
 use watari_contracts::scheduler::Fault;
@@ -27,6 +30,29 @@ fn whoever_waits_for_a_disk_learns_that_it_cannot_go_now_or_was_called_off() {
         let ran = cloud.run(&["vm", "preseed", "mail", "--wait"]);
         assert!(ran.status == 1 && ran.err.contains(&format!("error[{code}]")), "{ran:?}");
     }
+}
+
+#[test]
+fn whoever_waits_for_a_disk_sees_how_much_of_it_is_there() {
+    let cloud = Cloud::start();
+    let mut quarters = 0_u64;
+    let subjects = ["watari.v1.vm.preseed", "watari.v1.vm.get"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, _| {
+        let mut vm = sample("reply.VmView.json");
+        (vm["state"], vm["fault"], vm["sending"]) = ("running".into(), Value::Null, Value::Null);
+        if subject.ends_with("get") {
+            vm["sending"] = json!({"brought_bytes": quarters << 20, "total_bytes": 4 << 20});
+            if quarters == 4 {
+                vm["preseed"]["done"]["number"] = vm["preseed"]["number"].clone();
+            }
+            quarters += 1;
+        }
+        Reply(vm)
+    });
+    let ran = cloud.run(&["vm", "preseed", "mail", "--wait"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let shares = ["25 % (1.00 MiB/4.00 MiB", "50 % (2.00 MiB/4.00 MiB", "75 % (3.00 MiB/4.00 MiB"];
+    assert!(shares.iter().all(|share| ran.err.contains(&format!("mail: {share}, its disk is being sent"))), "{ran:?}");
 }
 
 #[test]
@@ -110,4 +136,16 @@ fn whoever_waits_for_a_server_that_has_no_place_is_told_so_once() {
     assert_eq!(ran.err.matches("no node can take server mail").count(), 1, "{ran:?}");
     let ran = cloud.run(&create);
     assert!(ran.status == 0 && ran.err.contains("warning[placement.no-room]"), "who does not wait learns it: {ran:?}");
+}
+
+#[test]
+fn whoever_only_looks_at_one_thing_does_not_wait_long_for_an_answer_that_was_lost() {
+    let cloud = Cloud::start();
+    let mut is_lost = true;
+    let stub = Stub::start(&cloud, "scheduler.m-front", &["watari.v1.migration.get"], move |_, _| {
+        if std::mem::take(&mut is_lost) { Nothing } else { Reply(sample("reply.MigrationView.json")) }
+    });
+    // Less than the time of one try otherwise.
+    let ran = cloud.run(&["migration", "show", "mail-2", "--timeout", "4s"]);
+    assert_eq!((ran.status, stub.asked().len()), (0, 2), "{ran:?}");
 }

@@ -27,7 +27,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 use watari_chassis::clock;
-use watari_contracts::agent::{Answer, DropLayers, MeasureWay, Measuring, NodeFacts, Progress, SendAhead};
+use watari_contracts::agent::{Answer, Brought, DropLayers, MeasureWay, Measuring, NodeFacts, Progress, SendAhead};
 use watari_model::{Refusal, node::Carried};
 
 use crate::{actor::Book, blueprint, node::Node, record::Record};
@@ -137,9 +137,17 @@ impl Couriers {
         let book = book.ok_or_else(|| node.not_now(&order.vm, "absent", WANTED))?;
         let progress = match self.known(&order) {
             Some(progress) => progress,
-            None => self.begin(node, &book, order).await?,
+            None => self.begin(node, &book, order.clone()).await?,
         };
-        Ok(Answer { progress, fact: book.fact().await })
+        let brought = self.brought(&order);
+        Ok(Answer { progress, fact: book.fact().await, brought })
+    }
+
+    /// How much of what an order sends is there, while it is under way.
+    fn brought(&self, order: &SendAhead) -> Option<Brought> {
+        let desk = self.desk();
+        let sending = desk.get(&order.uuid)?;
+        (sending.is_of(order) && sending.progress() == Progress::Working).then(|| sending.brought())
     }
 
     /// What is to be answered without beginning anything. An end is told once: asked for again, what is

@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use watari_chassis::clock;
-use watari_contracts::agent::{Layer, Progress, SendAhead};
+use watari_contracts::agent::{Brought, Layer, Progress, SendAhead, weight};
 use watari_model::Refusal;
 
 use super::{
@@ -41,6 +41,9 @@ pub(super) struct Sending {
     progress: watch::Sender<Progress>,
     /// On the boot clock in milliseconds.
     asked_at: AtomicU64,
+    /// How many bytes are there, and of how many; 0 while that is not known.
+    brought_bytes: AtomicU64,
+    total_bytes: AtomicU64,
     /// Cancelled when nobody wants it any more.
     pub(super) stop: CancellationToken,
 }
@@ -51,6 +54,8 @@ impl Sending {
             operation: order.order.operation.clone(),
             progress: watch::Sender::new(Progress::Working),
             asked_at: AtomicU64::new(clock::boot_millis()),
+            brought_bytes: AtomicU64::new(0),
+            total_bytes: AtomicU64::new(0),
             stop: CancellationToken::new(),
         }
     }
@@ -65,6 +70,24 @@ impl Sending {
 
     pub(super) fn tell(&self, progress: Progress) {
         self.progress.send_replace(progress);
+    }
+
+    /// Notes how many bytes there are to bring.
+    pub(super) fn is_of_bytes(&self, total: u64) {
+        self.total_bytes.store(total, Ordering::Relaxed);
+    }
+
+    /// Notes how many of them are there.
+    pub(super) fn has_brought(&self, bytes: u64) {
+        self.brought_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How much is there by now.
+    pub(super) fn brought(&self) -> Brought {
+        Brought {
+            brought_bytes: self.brought_bytes.load(Ordering::Relaxed),
+            total_bytes: self.total_bytes.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn asked(&self) {
@@ -133,10 +156,14 @@ impl Job {
 
     async fn carry_out(&self, layers: Vec<Layer>) -> Result<(), Refusal> {
         let mut courier = self.node.hypervisor.courier(self.target_uri.clone());
+        self.sending.is_of_bytes(weight(&layers));
+        let mut before = 0;
         for layer in layers {
             let layer = self.named(layer).await?;
             let mut pieces = Pieces::default();
-            self.bring(&mut courier, &layer, &mut pieces).await?;
+            self.bring(&mut courier, &layer, before, &mut pieces).await?;
+            before += layer.size_bytes;
+            self.sending.has_brought(before);
             if let Some(rate) = pieces.rate() {
                 self.node.couriers.note(&self.order.address, rate);
             }
@@ -180,8 +207,15 @@ impl Job {
         })
     }
 
-    /// Brings one layer, and waits until the other side says that it is what it should be.
-    async fn bring(&self, courier: &mut Courier, layer: &Layer, pieces: &mut Pieces) -> Result<(), Refusal> {
+    /// Brings one layer, and waits until the other side says that it is what it should be. So many bytes of layers before
+    /// it are there.
+    async fn bring(
+        &self,
+        courier: &mut Courier,
+        layer: &Layer,
+        before: u64,
+        pieces: &mut Pieces,
+    ) -> Result<(), Refusal> {
         let mut parcel = self.parcel(layer).ok_or_else(|| self.not_now("without a digest of its frozen layer"))?;
         let mut complete: Option<Instant> = None;
         loop {
@@ -195,6 +229,7 @@ impl Job {
                 }
                 Delivery::More(end) => {
                     pieces.add(parcel.brought, end, begun.elapsed());
+                    self.sending.has_brought(before + end.min(layer.size_bytes));
                     if let Some(due) = brought(&mut parcel, end, begun, self.order.bandwidth_mib) {
                         tokio::time::sleep_until(due).await;
                     }
@@ -205,6 +240,7 @@ impl Job {
                         return Err(self.not_now("sent, but not checked at the other node"));
                     }
                     parcel.brought = parcel.size_bytes;
+                    self.sending.has_brought(before + parcel.size_bytes);
                     tokio::time::sleep(AGAIN).await;
                 }
             }

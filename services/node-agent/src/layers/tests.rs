@@ -41,6 +41,19 @@ fn how_it_ended_is_told_to_whoever_asked_for_it_and_once() {
 }
 
 #[test]
+fn who_asks_how_far_it_is_is_told_how_many_bytes_are_there_while_they_travel() {
+    let couriers = Couriers::default();
+    assert_eq!(couriers.brought(&order("first")), None);
+    let sending = couriers.seat(&order("first")).unwrap();
+    sending.is_of_bytes(100);
+    sending.has_brought(30);
+    assert_eq!(couriers.brought(&order("first")), Some(Brought { brought_bytes: 30, total_bytes: 100 }));
+    assert_eq!(couriers.brought(&order("second")), None, "nothing of that travels");
+    sending.tell(Progress::Done);
+    assert_eq!(couriers.brought(&order("first")), None);
+}
+
+#[test]
 fn nothing_is_sent_while_it_is_not_known_which_layers_stay_as_they_are() {
     let mut record = Record::new("mail".parse().unwrap(), "6c8a3b1e-0f0d-4c55-9d2a-1f1e4a9f7c11".to_owned());
     record.stack.top = 5;

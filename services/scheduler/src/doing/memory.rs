@@ -8,7 +8,7 @@ use std::{
 
 use watari_chassis::{TraceParent, clock};
 use watari_contracts::{
-    agent::{NodeFacts, Passage, VmFact},
+    agent::{Brought, NodeFacts, Passage, VmFact},
     monitor::CapacityChanged,
 };
 use watari_model::{
@@ -25,6 +25,9 @@ const IN_A_ROW_MS: u64 = 300_000;
 
 /// What was told of a node's load longer ago is forgotten: while it matters it is told anew, far sooner.
 const LOADS_KEPT_MS: u64 = 60_000;
+
+/// How much of a disk is there is told each second while it is sent ahead: what is so old says nothing of now.
+const BROUGHT_KEPT_MS: u64 = 10_000;
 
 /// What is done for a server later belongs to its request's trace no more.
 const TRACES_KEPT_MS: u64 = 600_000;
@@ -47,6 +50,8 @@ struct Inner {
     restarts: HashMap<VmName, Restart>,
     /// What the monitor told of nodes' loads, and when.
     loads: BTreeMap<NodeName, (Arc<CapacityChanged>, u64)>,
+    /// How much of disks that are sent ahead is there, and when their nodes said so.
+    brought: HashMap<VmName, (Brought, u64)>,
     control: Control,
     ledger: Ledger,
     /// To which traces what is done for servers belongs, and since when.
@@ -145,6 +150,22 @@ impl Memory {
                 Arc::make_mut(&mut node.facts).vms.insert(fact.vm.clone(), fact.clone());
             }
         }
+    }
+
+    /// Notes how much of a server's disk that is sent ahead is there, or that nothing of it travels.
+    pub(crate) fn note_brought(&self, vm: &VmName, brought: Option<Brought>) {
+        let mut inner = self.lock();
+        if let Some(brought) = brought {
+            inner.brought.insert(vm.clone(), (brought, clock::boot_millis()));
+        } else {
+            inner.brought.remove(vm);
+        }
+    }
+
+    /// How much of a server's disk that is being sent ahead is there by now.
+    pub(crate) fn brought(&self, vm: &VmName) -> Option<Brought> {
+        let (brought, at) = *self.lock().brought.get(vm)?;
+        (clock::boot_millis().saturating_sub(at) < BROUGHT_KEPT_MS).then_some(brought)
     }
 
     /// Keeps an answer.
@@ -264,6 +285,7 @@ impl Memory {
         let mut inner = self.lock();
         inner.answers.retain(|_, answer| now.saturating_sub(answer.at) < ANSWERS_KEPT_MS);
         inner.loads.retain(|_, (_, at)| now.saturating_sub(*at) < LOADS_KEPT_MS);
+        inner.brought.retain(|_, (_, at)| now.saturating_sub(*at) < BROUGHT_KEPT_MS);
         inner.restarts.retain(|_, restart| now.saturating_sub(restart.at) < IN_A_ROW_MS);
         let active = |id: &MigrationId| snap.migrations.get(id.as_str()).is_some_and(|m| !m.value.state.over());
         inner.passages.retain(|(_, id), _| active(id));
@@ -347,5 +369,19 @@ mod tests {
         let before = clock::boot_millis().saturating_sub(10_001);
         memory.lock().nodes.values_mut().for_each(|node| node.at = before.min(node.at));
         assert!(!memory.hears(nodes.iter(), 10_000));
+    }
+
+    #[test]
+    fn how_much_of_a_disk_is_there_is_known_while_its_node_says_so() {
+        let (memory, vm) = (Memory::default(), "mail".parse::<VmName>().unwrap());
+        let brought = Brought { brought_bytes: 30, total_bytes: 100 };
+        memory.note_brought(&vm, Some(brought));
+        assert_eq!(memory.brought(&vm), Some(brought));
+        let before = clock::boot_millis().saturating_sub(BROUGHT_KEPT_MS);
+        memory.lock().brought.values_mut().for_each(|(_, at)| *at = before);
+        assert_eq!(memory.brought(&vm), None, "that was long ago");
+        memory.note_brought(&vm, Some(brought));
+        memory.note_brought(&vm, None);
+        assert_eq!(memory.brought(&vm), None, "it has arrived");
     }
 }

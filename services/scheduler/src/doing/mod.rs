@@ -17,11 +17,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use watari_chassis::{CallError, Context, Leadership, Wake, WriteError, telemetry::trace};
 use watari_contracts::{
-    agent::{NodeFacts, ObserveAll, Progress},
+    agent::{Brought, NodeFacts, ObserveAll, Progress},
     network::ReleasePorts,
 };
 use watari_model::{
-    NodeName, Refusal,
+    NodeName, Refusal, VmName,
     vm::{State, Vm},
 };
 
@@ -270,6 +270,11 @@ impl Executor {
             self.memory.fill_sight(&mut snap, node);
         }
         snap
+    }
+
+    /// How much of a server's disk that is being sent ahead is there by now.
+    pub(crate) fn brought(&self, vm: &VmName) -> Option<Brought> {
+        self.memory.brought(vm)
     }
 
     /// What views show: documents and sights.

@@ -83,8 +83,11 @@ impl Executor {
             Order::Release(release) => self.send(node, release).await,
         };
         match answer {
-            Ok(Answer { progress, fact }) => {
+            Ok(Answer { progress, fact, brought }) => {
                 self.memory.see(node, &fact);
+                if let Order::SendAhead(ahead) = order {
+                    self.memory.note_brought(&ahead.vm, brought);
+                }
                 if let (Order::Release(release), Progress::Done) = (order, &progress) {
                     self.carry_console(node, release);
                 }

@@ -84,6 +84,7 @@ pub(crate) fn vm(vm: &Vm, whereabouts: &Whereabouts) -> VmView {
         after: vm.spec.after.clone(),
         before: None,
         weight: None,
+        sending: None,
         node_labels: vm.spec.node_labels.clone(),
         evacuate: vm.spec.evacuate,
         priority: vm.spec.priority,

@@ -67,11 +67,13 @@ impl About {
                 return Err(Refusal::OutOfRange { field: field.to_owned(), value, allowed });
             }
         }
-        let sizes =
-            [("min_memory_mib", self.min_memory_mib, MEMORY_MIB), ("min_disk_gib", self.min_disk_gib, DISK_GIB)];
-        for (field, size, range) in sizes {
+        let sizes = [
+            ("min_memory_mib", self.min_memory_mib, MEMORY_MIB, "MiB"),
+            ("min_disk_gib", self.min_disk_gib, DISK_GIB, "GiB"),
+        ];
+        for (field, size, range, unit) in sizes {
             let Some(size) = size.filter(|size| !range.contains(size)) else { continue };
-            let allowed = Said::between(range.start(), range.end());
+            let allowed = Said::between(range.start(), format!("{} {unit}", range.end()));
             return Err(Refusal::OutOfRange { field: field.to_owned(), value: size.to_string(), allowed });
         }
         Ok(())

@@ -8,7 +8,7 @@
 //! | state | what is done, until | then |
 //! | --- | --- | --- |
 //! | queued | waits for its turn, [`queue`] | server: crossing; preparing |
-//! | preparing | `receive` at B, until done, the link is free and its outage not paused | copying |
+//! | preparing | `receive` at B, until done, the link is free and its outage not paused | copying; abandoned if B drains by now |
 //! | copying | `send` at A, until the copy is over | settle |
 //! | settling | both looked at, [`verdict`] | server: switched, or abandoned |
 //! | switching | `resume` at B, `release` at A, [`ending`] | completed |
@@ -33,7 +33,7 @@ use super::{
     ahead,
     links::Links,
     naming,
-    placement::Supply,
+    placement::{self, Supply},
     snapshot::{Both, Off, Outcome, Sight},
     turn::{OnFailure, Step, Turn},
 };
@@ -119,7 +119,9 @@ fn is_older(vm: &Vm, migration: &Migration) -> bool {
 
 fn prepare(turn: &mut Turn<'_>, links: &mut Links, entry: &Entry<Migration>, vm: &Entry<Vm>) {
     let migration = &entry.value;
-    if migration.cancel_asked || turn.unreachable(&migration.to) {
+    // Whoever comes to where it drains would have to leave at once. An evacuation tries again elsewhere.
+    let is_taken = placement::still_takes(&turn.rooms, &migration.to).is_ok();
+    if migration.cancel_asked || turn.unreachable(&migration.to) || !is_taken {
         return give_up(turn, vm);
     }
     let missing = orders::send_ahead(turn, migration, &vm.value);
@@ -315,6 +317,11 @@ fn reason(turn: &Turn<'_>, migration: &Migration) -> Refusal {
     }
     if turn.unreachable(&migration.to) {
         return Refusal::TargetLost { vm, node };
+    }
+    if migration.copying_at.is_none()
+        && let Err(refusal) = placement::still_takes(&turn.rooms, &migration.to)
+    {
+        return refusal;
     }
     let passage = turn.snap.passages.get(&(migration.from.clone(), migration.id.clone()));
     if let Some(seconds) = passage.and_then(|p| p.stalled_seconds) {

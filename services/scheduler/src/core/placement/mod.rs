@@ -180,8 +180,23 @@ pub(crate) fn check(rooms: &Rooms, need: &Need<'_>, node: &NodeName) -> Result<(
     rooms.fit(need, room).map_err(|why| match why {
         Unfit::Uefi => no_uefi(need, &[node]),
         Unfit::Base => no_image(need),
-        why => Refusal::NodeUnfit { node: node.to_string(), detail: why.of_one() },
+        why => unfit(node, &why),
     })
+}
+
+/// Whether a node to which a server is on its way may still receive it: it may have begun to drain since it was chosen.
+///
+/// # Errors
+/// [`Refusal::NodeUnfit`], as [`check`] says it.
+pub(crate) fn still_takes(rooms: &Rooms, node: &NodeName) -> Result<(), Refusal> {
+    match rooms.get(node) {
+        Some(room) if room.is_draining() => Err(unfit(node, &Unfit::Draining)),
+        _ => Ok(()),
+    }
+}
+
+fn unfit(node: &NodeName, why: &Unfit) -> Refusal {
+    Refusal::NodeUnfit { node: node.to_string(), detail: why.of_one() }
 }
 
 #[cfg(test)]

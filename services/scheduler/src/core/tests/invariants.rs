@@ -15,6 +15,16 @@ use super::{
 };
 use crate::core::{Action, Amount, Snapshot};
 
+/// Whether a node may receive nothing.
+fn drains(snap: &Snapshot, node: &NodeName) -> bool {
+    let there = &snap.nodes[node.as_str()].value;
+    let covers = |scope: &outage::Scope| match scope {
+        outage::Scope::Site(site) => *site == there.site,
+        outage::Scope::Node(node) => *node == there.name,
+    };
+    snap.outages.values().any(|entry| entry.value.state.drains() && covers(&entry.value.scope))
+}
+
 impl Sim {
     /// After each event.
     pub(crate) fn check_world(&mut self) {
@@ -126,21 +136,22 @@ impl Sim {
     pub(crate) fn check_action(&mut self, snap: &Snapshot, action: &Action) {
         self.check_pause(snap, action);
         self.check_begin(snap, action);
+        self.check_copy(snap, action);
         let Action::StoreVm { vm, .. } = action else { return };
         let before = snap.vms.get(vm.name.as_str()).map(|entry| &entry.value);
         let was = |node: &NodeName| before.is_some_and(|b| b.reserves_on().any(|n| n == node));
-        for node in vm.reserves_on().filter(|node| !was(node)) {
-            let there = &snap.nodes[node.as_str()].value;
-            let drains = |o: &outage::Outage| {
-                o.state.drains()
-                    && match &o.scope {
-                        outage::Scope::Site(site) => *site == there.site,
-                        outage::Scope::Node(node) => *node == there.name,
-                    }
-            };
-            if snap.outages.values().any(|entry| drains(&entry.value)) {
-                self.violate(format!("invariant 5: {} is sent to {node}, which drains", vm.name));
-            }
+        for node in vm.reserves_on().filter(|node| !was(node) && drains(snap, node)) {
+            self.violate(format!("invariant 5: {} is sent to {node}, which drains", vm.name));
+        }
+    }
+
+    /// What was prepared before its target began to drain does not begin to travel there.
+    fn check_copy(&mut self, snap: &Snapshot, action: &Action) {
+        let Action::StoreMigration { migration, .. } = action else { return };
+        let before = snap.migrations.get(migration.id.as_str()).map(|entry| entry.value.state);
+        let begins = migration.state == MigrationState::Copying && before == Some(MigrationState::Preparing);
+        if begins && drains(snap, &migration.to) {
+            self.violate(format!("invariant 5: {} begins to copy to where it drains", migration.id));
         }
     }
 

@@ -75,7 +75,7 @@ impl Sim {
                 self.hosts[node].journal[&operation].clone()
             }
         };
-        Ok(agent::Answer { progress, fact: self.hosts[node].fact(vm) })
+        Ok(agent::Answer { progress, fact: self.hosts[node].fact(vm), brought: None })
     }
 
     /// An operation comes to its end, or a sending to its beginning.

@@ -24,8 +24,8 @@ const MOST_LABEL: usize = 63;
 /// So many characters of what stands twice are shown.
 const MOST_SHOWN: usize = 80;
 
-fn spread<T: Display>(range: &std::ops::RangeInclusive<T>) -> Said {
-    Said::between(range.start(), range.end())
+fn spread(range: &std::ops::RangeInclusive<u64>, unit: &str) -> Said {
+    Said::between(range.start(), format!("{} {unit}", range.end()))
 }
 
 /// Checks that a list has at most so many entries, and each once.
@@ -57,13 +57,13 @@ pub(super) fn check_probes(probes: &[Probe]) -> Result<(), Refusal> {
 /// Checks that a server may be so large at all.
 pub(super) fn check_size(size: Size) -> Result<(), Refusal> {
     if !VCPUS.contains(&size.vcpus) {
-        return Err(out_of_range("vcpus", size.vcpus, spread(&VCPUS)));
+        return Err(out_of_range("vcpus", size.vcpus, Said::between(VCPUS.start(), VCPUS.end())));
     }
     if !MEMORY_MIB.contains(&size.memory_mib) {
-        return Err(out_of_range("memory_mib", size.memory_mib, spread(&MEMORY_MIB)));
+        return Err(out_of_range("memory_mib", size.memory_mib, spread(&MEMORY_MIB, "MiB")));
     }
     if !DISK_GIB.contains(&size.disk_gib) {
-        return Err(out_of_range("disk_gib", size.disk_gib, spread(&DISK_GIB)));
+        return Err(out_of_range("disk_gib", size.disk_gib, spread(&DISK_GIB, "GiB")));
     }
     Ok(())
 }

@@ -61,7 +61,8 @@ impl Desk {
         // All servers are gone through for it, so that no other answer has it.
         let before = after::users(&self.stores().vms.snapshot(), &request.name).cloned().collect();
         let weight = views::weight(&self.executor.whereabouts(None), &entry.value);
-        Ok(VmView { before: Some(before), weight, ..self.show(&entry.value) })
+        let sending = self.executor.brought(&entry.value.name);
+        Ok(VmView { before: Some(before), weight, sending, ..self.show(&entry.value) })
     }
 
     /// Changes a server's document by compare-and-set, as often as somebody else is faster.

@@ -261,7 +261,7 @@ impl Fleet {
                     progress
                 }
             };
-            Answer { progress, fact: Self::fact(&world, node, vm) }
+            Answer { progress, fact: Self::fact(&world, node, vm), brought: None }
         };
         self.tell(node).await;
         Ok(answer)
@@ -305,7 +305,7 @@ impl Fleet {
         }
         let world = self.world();
         let progress = world.journal[&asked].clone();
-        Ok(Answer { progress, fact: Self::fact(&world, &node, &vm) })
+        Ok(Answer { progress, fact: Self::fact(&world, &node, &vm), brought: None })
     }
 
     async fn travel(&self, node: NodeName, send: Send, key: (NodeName, String)) {

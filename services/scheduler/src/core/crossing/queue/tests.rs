@@ -89,6 +89,44 @@ fn the_link_waits_two_seconds_for_one_whose_turn_it_is_and_no_longer() {
 }
 
 #[test]
+fn invariant_5_a_prepared_migration_to_where_it_drains_by_now_ends_with_that_and_copies_nothing() {
+    let mail = server("mail", 0, Moved::Preparing);
+    let operation = naming::of_migration("receive", &migration(&mail, Moved::Preparing).id, &mail);
+    let prepared = Answer { attempt: 0, outcome: Outcome::Order(Progress::Done, runs(&mail)), age_ms: 0, news: false };
+    let decided_of = |mail: &Vm, scope: Option<Scope>| {
+        let answers = HashMap::from([(naming::at(&operation, &name("y1")), prepared.clone())]);
+        let mut snap = Snapshot { answers, ..emptied(std::slice::from_ref(mail), 1, Moved::Preparing) };
+        if let Some(scope) = scope {
+            let other = Outage::begun("other-1".parse().unwrap(), scope, String::new(), at(500));
+            put(&mut snap.outages, &mut 100, other, 0);
+        }
+        decided(&snap, 1_000)
+    };
+    let copies = |action: &Action| matches!(action, Action::StoreMigration { migration, .. } if migration.state == Moved::Copying);
+    let abandoned = |action: &Action| match action {
+        Action::StoreVm { vm, .. } if vm.crossing.as_ref().is_some_and(|crossing| crossing.abandoned) => {
+            Some(Vm::clone(vm))
+        }
+        _ => None,
+    };
+    assert!(decided_of(&mail, None).iter().any(copies), "nothing is the matter with its target");
+    for scope in [Scope::Site("yamate".parse().unwrap()), Scope::Node(name("y1"))] {
+        let first = decided_of(&mail, Some(scope.clone()));
+        let given_up = first.iter().find_map(abandoned).expect("the grant stays where it is");
+        assert!(!first.iter().any(copies), "{first:?}");
+        let told = |action: &Action| match action {
+            Action::StoreMigration { migration, .. } => {
+                Some((migration.state, migration.fault.clone()?.english().cause))
+            }
+            _ => None,
+        };
+        let then = decided_of(&given_up, Some(scope)).iter().find_map(told);
+        let cause = "node y1 cannot take the server: it is draining".to_owned();
+        assert_eq!(then, Some((Moved::Aborting, cause)));
+    }
+}
+
+#[test]
 fn nobody_of_an_outage_begins_while_a_migration_of_it_is_only_being_made() {
     let servers = [("other", 0), ("worthy", 90)].map(|(called, priority)| server(called, priority, Moved::Queued));
     let begin = |made: Option<Migration>| -> Vec<String> {
