@@ -68,7 +68,7 @@ const GROUPS: [(u32, Group); 25] = [
     (7, &[segment::SCENARIOS]),
     (23, &[ipv6::SCENARIOS]),
     (13, &[doors::SCENARIOS]),
-    (70, &[failures::SCENARIOS]),
+    (160, &[failures::SCENARIOS]),
     (25, &[busy::SCENARIOS]),
     (72, &[saving::SCENARIOS]),
     (295, &[kills::SCENARIOS]),

@@ -12,6 +12,7 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_target_that_dies_half_way_leaves_the_server_where_it_was", target_dies),
     ("a_server_whose_qemu_dies_on_the_way_is_started_again_where_it_was", qemu_dies),
     ("a_target_whose_disk_is_full_leaves_the_server_where_it_was", target_full),
+    ("a_copy_of_which_nothing_gets_across_is_broken_off", stalls),
     ("a_migration_goes_on_while_both_agents_are_restarted", agents_restart),
     ("a_server_that_does_not_answer_any_more_is_not_reported_as_moved", unanswering),
 ];
@@ -128,6 +129,37 @@ fn target_full(stage: &Stage) -> anyhow::Result<()> {
     // It was for the disk alone. The node's next beats tell of its room: whoever comes next finds it as ever.
     super::kills::ask(stage, to)?;
     until(60, "it moves there when there is room", || Ok(stage.node_of("mail")? == to))?;
+    stage.sound("mail", &boot)
+}
+
+/// Both nodes answer, and what the one's QEMU sends to the other's is thrown away. Its disk is being copied: libvirt waits
+/// for what of it is under way, until the agent has the connection cut.
+fn stalls(stage: &Stage) -> anyhow::Result<()> {
+    let (address, node) = (stage.address("mail")?, stage.node_of("mail")?);
+    let boot = stage.boot_id(&address)?;
+    let to = stage.other_side("mail")?;
+    let nft = |words: &[&str]| stage.lab.run(&[&["exec", to, "--", "nft"], words].concat());
+    nft(&["add", "table", "inet", "deaf"])?;
+    // So slow that it is seen while it is at the disk.
+    let outcome = stage.at_rate(4, |stage| {
+        let id = copying(stage, to)?;
+        until(60, "its disk travels", || {
+            let shown = stage.show("migration", &id)?;
+            let more = |what: &str| shown["transfer"][what].as_u64().is_some_and(|bytes| bytes > 0);
+            Ok(more("disk_sent") && more("disk_left"))
+        })?;
+        nft(&["add", "chain", "inet", "deaf", "input", "{ type filter hook input priority 0; }"])?;
+        // Where libvirt has QEMU listen, unless its own settings say otherwise.
+        nft(&["add", "rule", "inet", "deaf", "input", "tcp", "dport", "49152-49215", "drop"])?;
+        // A minute until it is said to stand still, and some ten seconds until the connection is cut.
+        let shown = over(stage, &id, 150)?;
+        let told = shown["state"] == "failed" && shown["fault"]["code"] == "migration.stalled";
+        ensure!(told, "it is {shown}");
+        Ok(())
+    });
+    nft(&["delete", "table", "inet", "deaf"])?;
+    outcome?;
+    ensure!(stage.node_of("mail")? == node, "it moved");
     stage.sound("mail", &boot)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use watari_contracts::agent::{Abort, Progress};
 use watari_model::Refusal;
 
-use super::cx::Cx;
+use super::{breaking_off::BreakingOff, cx::Cx};
 use crate::{
     hypervisor::{JobKind, JobPurpose, Kind},
     record::Side,
@@ -33,7 +33,7 @@ pub(super) async fn run(cx: &Cx, order: &Abort) -> Result<(), Refusal> {
 }
 
 async fn until_idle(cx: &Cx) -> Result<(), Refusal> {
-    let mut sending = cx.sending.clone();
+    let (mut sending, mut breaking_off) = (cx.sending.clone(), BreakingOff::default());
     loop {
         let over = match &mut sending {
             Some(progress) => *progress.borrow() != Progress::Working,
@@ -41,9 +41,10 @@ async fn until_idle(cx: &Cx) -> Result<(), Refusal> {
         };
         match cx.node.hypervisor.job_stats(cx.name()).await {
             Ok(stats) if stats.kind == JobKind::Running && stats.purpose != JobPurpose::Backup => {
-                if let Err(error) = cx.node.hypervisor.abort_job(cx.name()).await {
+                if let Err(error) = breaking_off.ask(&cx.node, &cx.book).await {
                     tracing::info!(vm = %cx.book.vm, %error, "the sending cannot be broken off now; trying again");
                 }
+                breaking_off.insist(&cx.node, &cx.book).await;
             }
             Ok(_) if over => return Ok(()),
             // What is off has no job: its QEMU may have died in the middle.

@@ -16,6 +16,7 @@ mod abort;
 mod answers;
 mod arrival;
 mod book;
+mod breaking_off;
 mod cx;
 mod discard;
 mod freeze;

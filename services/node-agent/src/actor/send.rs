@@ -16,7 +16,9 @@ use tokio_util::task::AbortOnDropHandle;
 use watari_contracts::agent::{Domain, Phase, Send, Transfer};
 use watari_model::{MigrationId, Refusal, Said, size::GIB};
 
-use super::{Book, answers, cx::Cx, grow::disk_bytes, headway::Headway, standstill::Standstill};
+use super::{
+    Book, answers, breaking_off::BreakingOff, cx::Cx, grow::disk_bytes, headway::Headway, standstill::Standstill,
+};
 use crate::{
     facts::Urgency,
     hypervisor::{Change, Event, JobKind, JobStats, Migration, Persist, QemuProcess, Suspend},
@@ -203,6 +205,7 @@ fn figures(cx: &Cx, mut standstill: Standstill, broken_off: Arc<AtomicBool>) -> 
     let (node, book) = (cx.node.clone(), cx.book.clone());
     let every = Duration::from_millis(node.settings.migration.poll_ms);
     let mut headway = Headway::new(node.settings.migration.stall_looks());
+    let mut breaking_off = BreakingOff::default();
     let task: JoinHandle<()> = tokio::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
@@ -210,9 +213,10 @@ fn figures(cx: &Cx, mut standstill: Standstill, broken_off: Arc<AtomicBool>) -> 
                 && stats.kind == JobKind::Running
             {
                 book.transferred(transfer(&stats)).await;
-                if headway.has_stalled(&stats) && break_off(&node, &book).await {
+                if headway.has_stalled(&stats) && break_off(&node, &book, &mut breaking_off).await {
                     broken_off.store(true, Ordering::Relaxed);
                 }
+                breaking_off.insist(&node, &book).await;
                 if let Some(ms) = standstill.longer(&stats)
                     && plan_for(&node, &book, ms).await
                 {
@@ -225,8 +229,8 @@ fn figures(cx: &Cx, mut standstill: Standstill, broken_off: Arc<AtomicBool>) -> 
 }
 
 /// Has libvirt break the copy off. Whether it does: in the switch-over it takes no such word, and is asked again later.
-async fn break_off(node: &Node, book: &Book) -> bool {
-    let (vm, outcome) = (&book.vm, node.hypervisor.abort_job(book.vm.as_str()).await);
+async fn break_off(node: &Node, book: &Book, breaking_off: &mut BreakingOff) -> bool {
+    let (vm, outcome) = (&book.vm, breaking_off.ask(node, book).await);
     match &outcome {
         Ok(()) => tracing::warn!(%vm, "nothing of its copy gets across any more: it is broken off"),
         Err(error) => tracing::warn!(%vm, %error, "its copy stands still and cannot be broken off now"),

@@ -124,6 +124,28 @@ pub(super) enum Job {
     Outgoing,
 }
 
+impl JobKind {
+    /// Of the job that a domain has now. One that has failed or was cancelled holds the domain until libvirt has undone
+    /// what it began: it is not over.
+    const fn of_current(kind: u32) -> Self {
+        match Self::of_last(kind) {
+            Self::Failed | Self::Cancelled => Self::Running,
+            other => other,
+        }
+    }
+
+    /// Of one that is over, as it was when it ended.
+    const fn of_last(kind: u32) -> Self {
+        match kind {
+            sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED => Self::Running,
+            sys::VIR_DOMAIN_JOB_COMPLETED => Self::Completed,
+            sys::VIR_DOMAIN_JOB_FAILED => Self::Failed,
+            sys::VIR_DOMAIN_JOB_CANCELLED => Self::Cancelled,
+            _ => Self::None,
+        }
+    }
+}
+
 impl JobPurpose {
     fn of(params: &Params) -> Self {
         let operation = params.get(&*sys::VIR_DOMAIN_JOB_OPERATION.to_string_lossy()).and_then(Value::as_u64);
@@ -257,18 +279,13 @@ impl Hypervisor {
     /// No such domain, or libvirt is away.
     pub async fn job_stats(&self, name: &str) -> Result<JobStats> {
         let (kind, params) = self
-            .on_domain("read the job's figures", name, |domain| match ffi::job_stats(domain, 0) {
-                Ok((sys::VIR_DOMAIN_JOB_NONE, _)) => ffi::job_stats(domain, LAST_JOB),
-                other => other,
+            .on_domain("read the job's figures", name, |domain| match ffi::job_stats(domain, 0)? {
+                (sys::VIR_DOMAIN_JOB_NONE, _) => {
+                    ffi::job_stats(domain, LAST_JOB).map(|(kind, params)| (JobKind::of_last(kind), params))
+                }
+                (kind, params) => Ok((JobKind::of_current(kind), params)),
             })
             .await?;
-        let kind = match kind {
-            sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED => JobKind::Running,
-            sys::VIR_DOMAIN_JOB_COMPLETED => JobKind::Completed,
-            sys::VIR_DOMAIN_JOB_FAILED => JobKind::Failed,
-            sys::VIR_DOMAIN_JOB_CANCELLED => JobKind::Cancelled,
-            _ => JobKind::None,
-        };
         Ok(JobStats { kind, ..JobStats::from_params(&params) })
     }
 
@@ -288,8 +305,8 @@ impl Hypervisor {
     /// ("available only on the source host"): that refusal is how an incoming one is known.
     pub(super) async fn job_at_work(&self, name: &str) -> Result<Job> {
         let look = |domain: &Domain| match ffi::job_stats(domain, 0) {
-            Ok((sys::VIR_DOMAIN_JOB_BOUNDED | sys::VIR_DOMAIN_JOB_UNBOUNDED, params))
-                if JobPurpose::of(&params) != JobPurpose::Backup =>
+            Ok((kind, params))
+                if JobKind::of_current(kind) == JobKind::Running && JobPurpose::of(&params) != JobPurpose::Backup =>
             {
                 Ok(Job::Outgoing)
             }
@@ -336,5 +353,24 @@ impl Hypervisor {
             domain.migrate_set_max_downtime(ms, 0).map(drop)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_cancelled_or_has_failed_is_over_when_libvirt_has_let_go_of_the_domain() {
+        let cases = [
+            (sys::VIR_DOMAIN_JOB_NONE, JobKind::None, JobKind::None),
+            (sys::VIR_DOMAIN_JOB_UNBOUNDED, JobKind::Running, JobKind::Running),
+            (sys::VIR_DOMAIN_JOB_COMPLETED, JobKind::Completed, JobKind::Completed),
+            (sys::VIR_DOMAIN_JOB_FAILED, JobKind::Running, JobKind::Failed),
+            (sys::VIR_DOMAIN_JOB_CANCELLED, JobKind::Running, JobKind::Cancelled),
+        ];
+        for (kind, current, last) in cases {
+            assert_eq!((JobKind::of_current(kind), JobKind::of_last(kind)), (current, last), "{kind}");
+        }
     }
 }

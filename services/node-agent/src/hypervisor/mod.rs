@@ -15,6 +15,7 @@ mod connection;
 pub mod console;
 pub mod copy;
 pub mod courier;
+mod cut;
 pub mod disk;
 mod domain_xml;
 mod error;

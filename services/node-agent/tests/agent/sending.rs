@@ -1,8 +1,67 @@
 //! A sending that is broken off: whatever it was at, what is told of it says that nothing travels.
 
-use watari_contracts::agent::{Abort, DiskUse, Domain, Phase, Progress, Send};
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command},
+};
 
-use crate::{order, remove, scene::scene, start};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use watari_contracts::agent::{Abort, DiskUse, Domain, Phase, Progress, Send};
+use watari_node_agent::hypervisor;
+use watari_testkit::{TempDir, eventually};
+
+use crate::{
+    order, remove,
+    scene::{BOUND, TestAgent, scene},
+    start,
+};
+
+/// Another node's disk, as QEMU copies to it, until it is dropped.
+struct Served {
+    folder: TempDir,
+    server: Child,
+}
+
+impl Served {
+    fn of(bytes: u64) -> Self {
+        let folder = TempDir::new();
+        let disk = folder.path().join("disk");
+        File::create(&disk).unwrap().set_len(bytes).unwrap();
+        let mut command = Command::new("qemu-nbd");
+        command.args(["--format", "raw", "--export-name", "vda", "--persistent", "--socket"]);
+        let server = command.arg(folder.path().join("nbd")).arg(disk).spawn().unwrap();
+        Self { folder, server }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("nbd")
+    }
+
+    /// Nothing is read or answered any more, and no connection ends by that.
+    fn stand_still(&self) {
+        kill_process(Pid::from_child(&self.server), Signal::STOP).unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+async fn qmp(agent: &TestAgent, vm: &str, execute: &str, arguments: Value) -> hypervisor::Result<Value> {
+    let command = json!({ "execute": execute, "arguments": arguments });
+    agent.agent.node().hypervisor.qmp(vm, &command).await
+}
+
+/// Whether QEMU is at any copy of a disk.
+async fn copies(agent: &TestAgent, vm: &str) -> bool {
+    let jobs = qmp(agent, vm, "query-block-jobs", json!({})).await.unwrap();
+    !jobs.as_array().unwrap().is_empty()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sending_that_is_broken_off_before_anything_has_travelled_is_over() {
@@ -45,4 +104,40 @@ async fn a_sending_that_is_broken_off_before_anything_has_travelled_is_over() {
         assert_eq!(passage.map(|passage| passage.phase), Some(Phase::Ended), "round {round}");
     }
     agent.done(remove(scene, "early", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_hangs_in_its_connection_ends_when_that_is_cut_and_its_guest_goes_on() {
+    let scene = scene().await;
+    let agent = scene.agent("hung").await;
+    agent.done(start(scene, "hung", 1, DiskUse::MayCreate)).await;
+    let hypervisor = &agent.agent.node().hypervisor;
+    assert!(hypervisor.cut_copy("hung").await.unwrap().is_empty(), "nothing is copied");
+
+    // What libvirt does at a migration, with a server that stops in the middle.
+    let devices = qmp(&agent, "hung", "query-block", json!({})).await.unwrap();
+    let mut files = devices.as_array().unwrap().iter().map(|device| &device["inserted"]);
+    let disk = files.find(|file| file["drv"] == "qcow2").unwrap();
+    let served = Served::of(disk["image"]["virtual-size"].as_u64().unwrap());
+    let target = json!({
+        "driver": "nbd",
+        "node-name": "migration-vda-storage",
+        "export": "vda",
+        "server": { "type": "unix", "path": served.socket() },
+    });
+    eventually("the other disk is there", BOUND, || async {
+        qmp(&agent, "hung", "blockdev-add", target.clone()).await.is_ok()
+    })
+    .await;
+    served.stand_still();
+    let mirror =
+        json!({ "job-id": "copy", "device": disk["node-name"], "target": "migration-vda-storage", "sync": "full" });
+    qmp(&agent, "hung", "blockdev-mirror", mirror).await.unwrap();
+    qmp(&agent, "hung", "block-job-cancel", json!({ "device": "copy", "force": true })).await.unwrap();
+    assert!(copies(&agent, "hung").await, "QEMU waits for what it has sent");
+
+    assert_eq!(hypervisor.cut_copy("hung").await.unwrap(), ["migration-vda-storage"]);
+    eventually("QEMU has ended the copy", BOUND, || async { !copies(&agent, "hung").await }).await;
+    assert_eq!(agent.observe("hung").await.domain, Domain::Running);
+    agent.done(remove(scene, "hung", 1)).await;
 }
