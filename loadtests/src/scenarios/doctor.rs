@@ -48,6 +48,13 @@ const OLD: &str = "-----BEGIN CERTIFICATE-----\n\
     AiAhwDnM9N59npWhbNiEFdR7R0wIT68txyTuSS7stlxPugIhANDnG4S8ithtMCc2\n\
     703rTciW12pQkYnRATcMMhtgZWSA\n-----END CERTIFICATE-----\n";
 
+/// A list of revoked certificates from January 2026, of an authority that nobody has: only its date is looked at here.
+const LIST: &str = "-----BEGIN X509 CRL-----\n\
+    MIGoMFACAQEwCgYIKoZIzj0EAwIwDjEMMAoGA1UEAwwDbGFiFw0yNjAxMDEwMDAw\n\
+    MDBaGA8yMTI2MDEwMTAwMDAwMFqgDzANMAsGA1UdFAQEAgIQATAKBggqhkjOPQQD\n\
+    AgNIADBFAiAIkoLWztNGrOdah1VVz2xBCBlhkpFodHPEnp1Vc7FUGwIhAND4DOSg\n\
+    dRw2vMvlBZBHC5nYE9rqUBU1Pn9TBrrF8Y4E\n-----END X509 CRL-----\n";
+
 /// What was found.
 pub(super) struct Found(Vec<Value>);
 
@@ -212,12 +219,14 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
     const DISKS: &str = "/var/lib/watari/disks";
     const PROGRAM: &str = "/usr/bin/qemu-img";
     const ENDED: &str = "/etc/pki/qemu/client-cert.pem";
-    const BROKEN: [(&str, &str); 10] = [
+    const REVOKED: &str = "/etc/pki/CA/cacrl.pem";
+    const BROKEN: [(&str, &str); 11] = [
         ("disk.full", NODE),
         ("disk.files", NODE),
         ("certificate.expired", ENDED),
         ("certificate.expiring", ENDING),
         ("certificate.unreadable", SPOILT),
+        ("certificate.list-old", NODE),
         ("bridge.address-on-port", "campus0"),
         ("node.program-missing", "qemu-img"),
         ("site.no-refuge", "myodaiji"),
@@ -236,6 +245,8 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())?;
         write(SPOILT, "spoilt")?;
         write(ENDED, OLD)?;
+        // Nobody else has one. libvirt there is not told of it, and QEMU reads another file.
+        fs::write(stage.lab.file(NEIGHBOUR, REVOKED), LIST).context("cannot write a list")?;
         stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=16", "tmpfs", DISKS])?;
         stage.at_node(&["bash", "-c", &format!("touch {DISKS}/{{1..15}} || true")])?;
         stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
@@ -254,6 +265,7 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         address("del"),
         stage.at_node(&["umount", PROGRAM]),
         stage.at_node(&["umount", DISKS]),
+        stage.script(NEIGHBOUR, &format!("rm -f {REVOKED}")),
         kept.put_back(),
     ];
     outcome?;
