@@ -48,6 +48,13 @@ const OLD: &str = "-----BEGIN CERTIFICATE-----\n\
     AiAhwDnM9N59npWhbNiEFdR7R0wIT68txyTuSS7stlxPugIhANDnG4S8ithtMCc2\n\
     703rTciW12pQkYnRATcMMhtgZWSA\n-----END CERTIFICATE-----\n";
 
+/// A list of revoked certificates from January 2026, of an authority that nobody has: only its date is looked at here.
+const LIST: &str = "-----BEGIN X509 CRL-----\n\
+    MIGoMFACAQEwCgYIKoZIzj0EAwIwDjEMMAoGA1UEAwwDbGFiFw0yNjAxMDEwMDAw\n\
+    MDBaGA8yMTI2MDEwMTAwMDAwMFqgDzANMAsGA1UdFAQEAgIQATAKBggqhkjOPQQD\n\
+    AgNIADBFAiAIkoLWztNGrOdah1VVz2xBCBlhkpFodHPEnp1Vc7FUGwIhAND4DOSg\n\
+    dRw2vMvlBZBHC5nYE9rqUBU1Pn9TBrrF8Y4E\n-----END X509 CRL-----\n";
+
 /// What was found.
 pub(super) struct Found(Vec<Value>);
 
@@ -212,18 +219,22 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
     const DISKS: &str = "/var/lib/watari/disks";
     const PROGRAM: &str = "/usr/bin/qemu-img";
     const ENDED: &str = "/etc/pki/qemu/client-cert.pem";
-    const BROKEN: [(&str, &str); 10] = [
+    const REVOKED: &str = "/etc/pki/CA/cacrl.pem";
+    const BROKEN: [(&str, &str); 11] = [
         ("disk.full", NODE),
         ("disk.files", NODE),
         ("certificate.expired", ENDED),
         ("certificate.expiring", ENDING),
         ("certificate.unreadable", SPOILT),
+        ("certificate.list-old", NODE),
         ("bridge.address-on-port", "campus0"),
         ("node.program-missing", "qemu-img"),
-        ("site.no-refuge", "myodaiji"),
+        ("vm.cannot-leave", "mail"),
         ("node.cordoned", "y1"),
         ("service.no-standby", "image"),
     ];
+    // That nobody can leave is told once, in place of each server.
+    const NOBODY: [(&str, &str); 1] = [("site.no-refuge", "myodaiji")];
     stage.away_from_the_campus()?;
     stage.until_well()?;
     // libvirt has read its own before; only their ends are looked at.
@@ -236,14 +247,18 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         stage.at_node(&[&["openssl", "req", "-x509"][..], &curve, &end].concat())?;
         write(SPOILT, "spoilt")?;
         write(ENDED, OLD)?;
+        // Nobody else has one. libvirt there is not told of it, and QEMU reads another file.
+        fs::write(stage.lab.file(NEIGHBOUR, REVOKED), LIST).context("cannot write a list")?;
         stage.at_node(&["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=16", "tmpfs", DISKS])?;
         stage.at_node(&["bash", "-c", &format!("touch {DISKS}/{{1..15}} || true")])?;
         stage.at_node(&["mount", "--bind", "/dev/null", PROGRAM])?;
         address("add")?;
         stage.watari(&["node", "cordon", "y1"])?;
-        stage.watari(&["node", "cordon", "y2"])?;
         stage.lab.run(&["stop", "y-front", "watari-image"])?;
-        stage.until_named(&BROKEN, &[], &[])
+        // The other node of the campus takes servers, and has no room for a disk.
+        stage.until_named(&BROKEN, &[], &[])?;
+        stage.watari(&["node", "cordon", "y2"])?;
+        stage.until_named(&NOBODY, &BROKEN.map(|(code, _)| code), &[])
     };
     let outcome = broken();
     // Whatever of it has come about.
@@ -254,6 +269,7 @@ fn many(stage: &Stage) -> anyhow::Result<()> {
         address("del"),
         stage.at_node(&["umount", PROGRAM]),
         stage.at_node(&["umount", DISKS]),
+        stage.script(NEIGHBOUR, &format!("rm -f {REVOKED}")),
         kept.put_back(),
     ];
     outcome?;

@@ -244,6 +244,8 @@ pub struct Isolation {
 pub struct Health {
     /// Whose ends are told, beside our own.
     pub certificates: Vec<PathBuf>,
+    /// Lists of revoked certificates, of which it is told how old they are.
+    pub revocation_lists: Vec<PathBuf>,
     /// Minutes between two measurements of the disk.
     pub disk_minutes: u64,
 }
@@ -378,11 +380,16 @@ impl Validate for Settings {
                 return Err(format!("{key} is {}: give an absolute path", path.display()));
             }
         }
-        if self.health.certificates.len() > MOST_CERTIFICATES {
-            return Err(format!("health.certificates names more than {MOST_CERTIFICATES} files"));
-        }
-        if let Some(path) = self.health.certificates.iter().find(|path| !path.is_absolute()) {
-            return Err(format!("health.certificates has {}: give absolute paths", path.display()));
+        for (key, paths) in [
+            ("health.certificates", &self.health.certificates),
+            ("health.revocation_lists", &self.health.revocation_lists),
+        ] {
+            if paths.len() > MOST_CERTIFICATES {
+                return Err(format!("{key} names more than {MOST_CERTIFICATES} files"));
+            }
+            if let Some(path) = paths.iter().find(|path| !path.is_absolute()) {
+                return Err(format!("{key} has {}: give absolute paths", path.display()));
+            }
         }
         let sound = |word: &String| (1..=LONGEST_WORD).contains(&word.len()) && !word.contains('\0');
         if self.power.shut_down.len() > MOST_WORDS || !self.power.shut_down.iter().all(sound) {

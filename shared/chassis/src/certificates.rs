@@ -1,4 +1,4 @@
-//! When a host's certificates end.
+//! When a host's certificates end, and how old its lists of revoked ones are.
 
 use std::{
     fs::File,
@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use watari_model::{Timestamp, node::health::Certificate};
-use x509_parser::pem::Pem;
+use watari_model::{
+    Timestamp,
+    node::health::{Certificate, RevocationList},
+};
+use x509_parser::{parse_x509_crl, pem::Pem};
 
 /// More than any chain of certificates.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -23,6 +26,22 @@ pub fn look(paths: &[PathBuf]) -> Vec<Certificate> {
         not_after: read(path).ok().and_then(|pem| first_end(&pem)),
     };
     paths.iter().map(of).collect()
+}
+
+/// Looks at each file with a list of revoked certificates (PEM), in the order given. Who has signed it is not looked at.
+#[must_use]
+pub fn revocation_lists(paths: &[PathBuf]) -> Vec<RevocationList> {
+    let of = |path: &PathBuf| RevocationList {
+        path: path.display().to_string(),
+        updated_at: read(path).ok().and_then(|pem| last_update(&pem)),
+    };
+    paths.iter().map(of).collect()
+}
+
+fn last_update(pem: &[u8]) -> Option<Timestamp> {
+    let block = Pem::iter_from_buffer(pem).next()?.ok()?;
+    let (_, list) = parse_x509_crl(&block.contents).ok()?;
+    Some(Timestamp(list.last_update().to_datetime()))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -51,7 +70,10 @@ fn first_end(pem: &[u8]) -> Option<Timestamp> {
 mod tests {
     use std::fs;
 
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use rcgen::{
+        CertificateParams, CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+        SerialNumber, date_time_ymd,
+    };
     use watari_testkit::TempDir;
 
     use super::*;
@@ -61,6 +83,30 @@ mod tests {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(until, 5, 7);
         params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    fn list(year: i32) -> String {
+        let mut params = CertificateParams::default();
+        params.key_usages = vec![KeyUsagePurpose::CrlSign];
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(year, 5, 7),
+            next_update: date_time_ymd(2_120, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&Issuer::new(params, KeyPair::generate().unwrap())).unwrap().pem().unwrap()
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_is_as_old_as_it_says_and_what_is_none_has_no_age() {
+        let dir = TempDir::new();
+        let paths = ["one", "certificate", "not-there"].map(|name| dir.path().join(name));
+        fs::write(&paths[0], list(2_026)).unwrap();
+        fs::write(&paths[1], certificate(2_031)).unwrap();
+        let ages: Vec<_> = revocation_lists(&paths).into_iter().map(|one| one.updated_at).collect();
+        assert_eq!(ages, [Some(Timestamp(date_time_ymd(2_026, 5, 7))), None, None]);
     }
 
     #[test]

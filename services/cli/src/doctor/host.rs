@@ -16,9 +16,12 @@ use std::{
 
 use tokio::net::lookup_host;
 use watari_chassis::{certificates, clock, room};
-use watari_model::{NodeName, node::health::Certificate};
+use watari_model::{
+    NodeName,
+    node::health::{Certificate, RevocationList},
+};
 
-use crate::enrol;
+use crate::{enrol, setup::REVOKED};
 pub(super) use backups::Stale;
 use units::Units;
 
@@ -52,6 +55,8 @@ pub(super) struct Host {
     pub(super) refused_keys: Vec<PathBuf>,
     /// The certificates of a front end or witness; a node's agent tells of its own.
     pub(super) certificates: Vec<Certificate>,
+    /// The list of revoked certificates of a front end or witness, also where there is none yet.
+    pub(super) revocation_lists: Vec<RevocationList>,
     /// Folders of a front end's or witness' data, whose disk is nearly full, and how many percent of it are free.
     pub(super) filling: Vec<(PathBuf, u8)>,
     /// The folder of backups, if none is new.
@@ -74,6 +79,7 @@ impl Host {
             open_keys: Vec::new(),
             refused_keys: Vec::new(),
             certificates: Vec::new(),
+            revocation_lists: Vec::new(),
             filling: Vec::new(),
             stale: None,
             unnamed: false,
@@ -95,6 +101,7 @@ impl Host {
         // Of a node its agent tells them.
         if !is_node {
             (host.certificates, host.filling) = (certificates::look(&shown(root)), filling(root));
+            host.revocation_lists = certificates::revocation_lists(&[root.join(REVOKED)]);
         }
         if is_machine(root) {
             host.units = Units::look(&set_up).await;
@@ -226,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_front_end_its_certificates_are_looked_at_and_of_a_node_its_agent_tells() {
+    async fn of_a_front_end_its_certificates_and_its_list_are_looked_at_and_of_a_node_its_agent_tells() {
         let root = TempDir::new();
         fs::create_dir_all(root.path().join("etc/watari/tls")).unwrap();
         let write = |path: &str| fs::write(root.path().join("etc/watari").join(path), "").unwrap();
@@ -236,8 +243,11 @@ mod tests {
         write("tls/host.crt");
         let of_front = looked().await;
         assert!(matches!(&of_front[..], [one] if one.path.ends_with("tls/host.crt") && one.not_after.is_none()));
+        let lists = || async { Host::look(root.path()).await.unwrap().revocation_lists };
+        assert!(matches!(&lists().await[..], [one] if one.path.ends_with(REVOKED) && one.updated_at.is_none()));
         write("node-agent.toml");
         assert_eq!(looked().await, []);
+        assert_eq!(lists().await, []);
     }
 
     #[tokio::test]

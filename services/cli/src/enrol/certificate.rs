@@ -2,12 +2,11 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use rustls::pki_types::{CertificateRevocationListDer, pem::PemObject};
-
 use crate::{
     join::talk::fits,
     setup::{
         AUTHORITY, REVOKED,
+        authority::List,
         files::{Overlay, Readers},
         kit::{CERTIFICATE, KEY, Kit},
     },
@@ -46,11 +45,19 @@ pub(super) fn renewed(root: &mut Overlay, kit: Kit, address: IpAddr, text: &str)
     Ok(Some("this host has a new certificate; it counts once what reads it is started again".to_owned()))
 }
 
-/// Takes a list of certificates that count no more. What there is to say about it, in a journal.
+/// Takes a list of certificates that count no more, if the authority has signed it and it is none from before the one
+/// here. What there is to say about it, in a journal.
 pub(super) fn revoked(root: &mut Overlay, kit: Kit, text: &str) -> Result<Option<String>, Fault> {
-    // libvirt would not start with anything else.
-    if CertificateRevocationListDer::from_pem_slice(text.as_bytes()).is_err() {
-        return Err(Fault::JoinFiles { path: REVOKED.to_owned() });
+    let refused = |why: &str| Ok(Some(format!("a list of certificates that count no more is not taken: {why}")));
+    let Some(authority) = root.read(AUTHORITY)? else { return Ok(None) };
+    // libvirt would not start with what is no list, and by another authority's everybody would be let in again.
+    let Some(list) = List::read(&authority, text) else {
+        return refused("it is none that this host's authority has signed");
+    };
+    // One that only a former authority has signed keeps none back.
+    let here = root.read(REVOKED)?.and_then(|here| List::read(&authority, &here));
+    if here.is_some_and(|here| list.is_before(&here)) {
+        return refused("the one here is newer");
     }
     let before = root.counts.written;
     for path in kit.lists().iter().chain([&REVOKED]) {
@@ -106,8 +113,18 @@ mod tests {
         assert_eq!(root.read(CERTIFICATE).unwrap().unwrap(), new);
     }
 
+    /// The list of an authority of its own, and the certificate of that.
+    fn of_another(cluster: &Cluster) -> (String, String) {
+        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
+        let mut ca = Overlay::at(dir.path().to_owned());
+        let authority = Authority::open(&mut ca, cluster, now).unwrap();
+        authority.issue(&mut ca, &cluster.hosts[1], Renewal::WhenNeeded, now).unwrap();
+        authority.revoke(&mut ca, &cluster.hosts[1].name, now).unwrap();
+        (ca.read(authority::REVOKED).unwrap().unwrap(), authority.certificate)
+    }
+
     #[test]
-    fn a_list_of_revoked_certificates_comes_to_all_who_read_it_and_nothing_else_does() {
+    fn a_list_of_revoked_certificates_comes_to_all_who_read_it_and_nothing_else_nor_an_older_one_does() {
         let (dir, here) = (TempDir::new(), TempDir::new());
         let (cluster, now) = (Cluster::parse(CLUSTER, "test").unwrap(), watari_chassis::clock::now());
         let mut ca = Overlay::at(dir.path().join("ca"));
@@ -116,13 +133,29 @@ mod tests {
         authority.revoke(&mut ca, &cluster.hosts[1].name, now).unwrap();
         let list = ca.read(authority::REVOKED).unwrap().unwrap();
         let (kit, mut root) = (Kit::of(Part::Node), Overlay::at(here.path().to_owned()));
-        assert_eq!(revoked(&mut root, kit, &authority.certificate).unwrap_err().code(), "join.files");
-        assert_eq!(root.counts.written, 0);
+        assert_eq!(revoked(&mut root, kit, &list).unwrap(), None, "it knows no authority");
+        root.put(AUTHORITY, Readers::All, &authority.certificate).unwrap();
+        let (theirs, other) = of_another(&cluster);
+        for bad in [&authority.certificate, &theirs] {
+            assert!(revoked(&mut root, kit, bad).unwrap().unwrap().contains("not taken"));
+        }
+        assert_eq!(root.counts.written, 1, "what is not taken is written");
         assert!(revoked(&mut root, kit, &list).unwrap().is_some());
         for path in [REVOKED, "etc/pki/CA/cacrl.pem", "etc/pki/qemu/ca-crl.pem"] {
             assert_eq!(root.read(path).unwrap().unwrap(), list, "{path}");
         }
         assert_eq!(revoked(&mut root, kit, &list).unwrap(), None);
-        assert_eq!((root.counts.written, root.counts.kept), (3, 0), "what is the same is touched");
+        assert_eq!((root.counts.written, root.counts.kept), (4, 0), "what is the same is touched");
+        // Another one comes, and the first one again.
+        authority.issue(&mut ca, &cluster.hosts[0], Renewal::WhenNeeded, now).unwrap();
+        authority.revoke(&mut ca, &cluster.hosts[0].name, now).unwrap();
+        let newer = ca.read(authority::REVOKED).unwrap().unwrap();
+        assert!(revoked(&mut root, kit, &newer).unwrap().unwrap().contains("another list"));
+        assert!(revoked(&mut root, kit, &list).unwrap().unwrap().contains("not taken"));
+        assert_eq!(root.read(REVOKED).unwrap().unwrap(), newer);
+        // Once the host has another authority, the former one's list counts no more.
+        root.put(AUTHORITY, Readers::All, &other).unwrap();
+        assert!(revoked(&mut root, kit, &theirs).unwrap().unwrap().contains("another list"));
+        assert_eq!(root.read(REVOKED).unwrap().unwrap(), theirs);
     }
 }

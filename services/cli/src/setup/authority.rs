@@ -1,20 +1,22 @@
 //! The cluster's own certificate authority and the certificates of its hosts (ECDSA P-256).
 
+mod revocation;
+
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKey,
-    PublicKeyData, RevokedCertParams, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey, PublicKeyData, SerialNumber,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::Duration;
-use watari_model::{NodeName, Timestamp};
+use watari_model::Timestamp;
 
 use super::{
     cluster::{Cluster, Host},
     files::{Overlay, Readers},
 };
 use crate::{format::hex, texts::faults::Fault};
+pub use revocation::{List, REVOKED, revoked_from};
 
 const AUTHORITY_LIFE: Duration = Duration::days(3652);
 const HOST_LIFE: Duration = Duration::days(730);
@@ -26,10 +28,6 @@ const GRACE: Duration = Duration::hours(24);
 const POINT: usize = 65;
 /// A serial number's bytes, as many as there may be (RFC 5280, section 4.1.2.2).
 const SERIAL: usize = 20;
-/// In the authority's folder: the list of certificates that count no more (PEM), once there is one.
-pub const REVOKED: &str = "revoked.pem";
-/// What that list is made of.
-const REVOCATIONS: &str = "revoked.json";
 
 /// Whether certificates that would still do are made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +62,6 @@ struct Record {
     names: Vec<String>,
     authority: String,
     until: Timestamp,
-}
-
-/// A key whose certificates count no more, and the host that had it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Revocation {
-    host: NodeName,
-    serial: Vec<u8>,
-    at: Timestamp,
 }
 
 /// The organization in the certificate of a host, which says its role.
@@ -110,23 +100,6 @@ fn serial(key: &impl PublicKeyData) -> Vec<u8> {
     // It is no negative number.
     serial[0] &= 0x7f;
     serial
-}
-
-fn revocations(store: &Overlay) -> Result<Vec<Revocation>, Fault> {
-    let unread = |e: serde_json::Error| Fault::File {
-        path: store.path(REVOCATIONS).display().to_string(),
-        detail: e.to_string(),
-    };
-    store.read(REVOCATIONS)?.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text).map_err(unread))
-}
-
-/// The host from which the key in a request was taken with its certificates, in the authority's folder `store`.
-///
-/// # Errors
-/// [`Fault`] if it is no request, or the folder cannot be read.
-pub fn revoked_from(store: &Overlay, request: &str) -> Result<Option<NodeName>, Fault> {
-    let serial = serial(&requested(request)?);
-    Ok(revocations(store)?.into_iter().find(|one| one.serial == serial).map(|one| one.host))
 }
 
 fn key_of(store: &Overlay, path: &str, pem: &str) -> Result<KeyPair, Fault> {
@@ -190,8 +163,8 @@ impl Authority {
     }
 
     /// The host's certificate: the kept one if it is still true, else a new one with the same key,
-    /// or with a new key if everything is to be renewed. The key of a host that has joined by itself is
-    /// its own and stays.
+    /// or with a new key if everything is to be renewed: then all certificates of the old key are revoked, which counts
+    /// once [`Self::list`] has made the list. The key of a host that has joined by itself is its own and stays.
     ///
     /// # Errors
     /// [`Fault`] if a kept key cannot be used, the host cannot be certified, or files cannot be written.
@@ -202,58 +175,14 @@ impl Authority {
             let certificate = self.certificate(store, host, &key, renewal, now)?;
             return Ok(Issued { certificate, fingerprint: fingerprint(&key), key: None });
         }
-        if renewal == Renewal::All {
-            store.put(&file("key"), Readers::Owner, &fresh_key()?)?;
-        }
-        let pem = store.keep_or(&file("key"), Readers::Owner, fresh_key)?;
+        let pem = match store.read(&file("key"))? {
+            Some(pem) => revocation::kept_or_replaced(store, host, pem, renewal, now)?,
+            None => fresh_key()?,
+        };
+        store.put(&file("key"), Readers::Owner, &pem)?;
         let key = key_of(store, &file("key"), &pem)?;
         let certificate = self.certificate(store, host, &key, renewal, now)?;
         Ok(Issued { certificate, fingerprint: fingerprint(&key), key: Some(pem) })
-    }
-
-    /// Revokes every certificate of a host's key, and makes the list anew; nothing if the host has none here. It may be
-    /// repeated.
-    ///
-    /// # Errors
-    /// [`Fault`] if its key cannot be used, the list cannot be signed, or files cannot be written.
-    pub fn revoke(&self, store: &mut Overlay, host: &NodeName, now: Timestamp) -> Result<(), Fault> {
-        let (request, key) = (format!("issued/{host}.csr"), format!("issued/{host}.key"));
-        let serial = match (store.read(&request)?, store.read(&key)?) {
-            (Some(pem), _) => serial(&requested(&pem)?),
-            (None, Some(pem)) => serial(&key_of(store, &key, &pem)?),
-            (None, None) => return Ok(()),
-        };
-        let fault = |detail: String| Fault::Certificate { host: host.to_string(), detail };
-        let mut all = revocations(store)?;
-        if !all.iter().any(|one| one.serial == serial) {
-            all.push(Revocation { host: host.clone(), serial, at: now });
-            store.put(
-                REVOCATIONS,
-                Readers::All,
-                &serde_json::to_string_pretty(&all).map_err(|e| fault(e.to_string()))?,
-            )?;
-        }
-        let list = self.list(&all, now).map_err(|e| fault(e.to_string()))?;
-        store.put(REVOKED, Readers::All, &list)
-    }
-
-    fn list(&self, all: &[Revocation], now: Timestamp) -> Result<String, rcgen::Error> {
-        let one = |one: &Revocation| RevokedCertParams {
-            serial_number: SerialNumber::from(one.serial.clone()),
-            revocation_time: one.at.0,
-            reason_code: None,
-            invalidity_date: None,
-        };
-        let params = CertificateRevocationListParams {
-            this_update: now.0 - GRACE,
-            // After every certificate of this authority: whoever has a list that is over believes nobody any more.
-            next_update: now.0 + AUTHORITY_LIFE,
-            crl_number: SerialNumber::from(u64::try_from(all.len()).unwrap_or(u64::MAX)),
-            issuing_distribution_point: None,
-            revoked_certs: all.iter().map(one).collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        params.signed_by(&self.issuer)?.pem()
     }
 
     fn certificate(
@@ -308,14 +237,6 @@ impl Authority {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use rustls::{
-        CertificateError, RootCertStore,
-        crypto::ring,
-        pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime, pem::PemObject},
-        server::WebPkiClientVerifier,
-    };
     use watari_testkit::TempDir;
 
     use super::*;
@@ -342,55 +263,6 @@ mod tests {
         let renewed = authority.issue(&mut store, node, Renewal::WhenNeeded, later).unwrap();
         assert_ne!(issued.certificate, renewed.certificate);
         assert_eq!(issued.fingerprint, renewed.fingerprint);
-    }
-
-    /// Whether a certificate counts where this list is heeded; all of them in PEM.
-    fn counts(authority: &str, list: &str, certificate: &str) -> Result<(), rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
-        let list = CertificateRevocationListDer::from_pem_slice(list.as_bytes()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
-            .with_crls([list])
-            .build()
-            .unwrap();
-        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-        verifier.verify_client_cert(&certificate, &[], UnixTime::now()).map(drop)
-    }
-
-    #[test]
-    fn with_a_host_every_certificate_of_its_key_is_revoked_and_no_others() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let authority = Authority::open(&mut store, &cluster, now).unwrap();
-        let (front, node) = (&cluster.hosts[0], &cluster.hosts[1]);
-        let issue = |store: &mut Overlay, host: &Host| {
-            let issued = authority.issue(store, host, Renewal::WhenNeeded, now).unwrap();
-            (issued.certificate, issued.key.unwrap())
-        };
-        let (others, _) = issue(&mut store, front);
-        let (old, key) = issue(&mut store, node);
-        // Its record is gone, so that it is made anew for the same key.
-        store.put("issued/m.json", Readers::All, "").unwrap();
-        let (new, _) = issue(&mut store, node);
-        assert_ne!(old, new);
-        // As earlier versions made them, which left the number to rcgen.
-        let earlier = CertificateParams::new(names(node)).unwrap();
-        let earlier = earlier.signed_by(&KeyPair::from_pem(&key).unwrap(), &authority.issuer).unwrap().pem();
-        let asks = request("m", &key).unwrap();
-        assert_eq!(revoked_from(&store, &asks).unwrap(), None);
-        // Twice, as after a try that broke off, and once in vain.
-        for name in ["m", "m", "nobody"] {
-            authority.revoke(&mut store, &name.parse().unwrap(), now).unwrap();
-        }
-        assert_eq!(revocations(&store).unwrap().len(), 1);
-        assert_eq!(revoked_from(&store, &asks).unwrap().unwrap().as_str(), "m");
-        let list = store.read(REVOKED).unwrap().unwrap();
-        let counts = |certificate: &str| counts(&authority.certificate, &list, certificate);
-        for revoked in [&old, &new, &earlier] {
-            assert_eq!(counts(revoked), Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)));
-        }
-        assert_eq!(counts(&others), Ok(()));
     }
 
     #[test]

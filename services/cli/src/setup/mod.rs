@@ -118,7 +118,7 @@ pub struct Setup {
     /// Where the files go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Give every host a new key and certificate; the authority and the identities stay
+    /// Give every host a new key and certificate, and revoke the old ones; the authority and the identities stay
     #[arg(long)]
     force: bool,
 }
@@ -152,7 +152,6 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
     let mut seeds = Overlay::at(out.join("nkeys"));
     let overlay = |host: &Host| Overlay::at(out.join("hosts").join(host.name.as_str()));
     let authority = Authority::open(&mut store, cluster, now)?;
-    let revoked = store.read(authority::REVOKED)?;
     let identities = identity::of_cluster(&mut seeds, cluster)?;
     let mut issued = Vec::new();
     for host in &cluster.hosts {
@@ -161,6 +160,7 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
             _ => Some(authority.issue(&mut store, host, renewal, now)?),
         });
     }
+    let revoked = authority.list(&mut store, now)?;
     let pins: Vec<String> = cluster
         .hosts
         .iter()

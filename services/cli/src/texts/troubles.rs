@@ -101,19 +101,15 @@ troubles! {
            "watari doctor --fix または systemctl enable {unit} を実行してください";
     /// It is out of service, on purpose or not.
     HostTargetOff { host, unit } "host.target-off" Warning
-        en "{unit} of this host ({host}) is not enabled, and nothing of it runs"
-           "what it is for is not done here, and it does not come back by itself"
+        en "{unit} of this host ({host}) is not enabled, and nothing of it runs" "what it is for is not done here, and it does not come back by itself"
            "unless that is meant so: systemctl enable --now {unit}"
-        ja "このホスト ({host}) の {unit} は有効になっておらず、そのサービスも動いていません"
-           "このホストでは役割が果たされず、再起動しても自動では始まりません"
+        ja "このホスト ({host}) の {unit} は有効になっておらず、そのサービスも動いていません" "このホストでは役割が果たされず、再起動しても自動では始まりません"
            "意図した停止でなければ systemctl enable --now {unit} を実行してください";
     /// Its clock goes as it likes.
     HostClockFree { host } "host.clock-free" Warning
-        en "nobody sets the clock of this host ({host})"
-           "it goes wrong by and by, until certificates are taken for expired or not yet valid"
+        en "nobody sets the clock of this host ({host})" "it goes wrong by and by, until certificates are taken for expired or not yet valid"
            "watari doctor --fix, or: timedatectl set-ntp true"
-        ja "このホスト ({host}) の時計が自動で合わせられていません"
-           "次第にずれ、やがて証明書が期限切れや有効期間前と判定されます"
+        ja "このホスト ({host}) の時計が自動で合わせられていません" "次第にずれ、やがて証明書が期限切れや有効期間前と判定されます"
            "watari doctor --fix または timedatectl set-ntp true を実行してください";
     /// It is no secret.
     HostKeyOpen { host, path } "host.key-open" Warning
@@ -421,6 +417,12 @@ troubles! {
            "if it has joined with a token, see systemctl status watari-renew there; else watari setup --cluster cluster.toml --out DIR, then copy DIR/hosts/{node} to the node"
         ja "ノード {node} の {path} がないか、証明書として読めません" "libvirt、QEMU、エージェントが身元を示せません"
            "トークンで参加したノードでは systemctl status watari-renew を確認してください。それ以外は watari setup --cluster cluster.toml --out フォルダ を実行し、hosts/{node} をノードへコピーしてください";
+    /// It has not heard of the last who were expelled.
+    RevocationListOld { host, path } "certificate.list-old" Warning
+        en "{path} of {host} is missing, or older than the list of revoked certificates that another host has" "whoever was expelled since is still let in there"
+           "a node fetches it within a quarter of an hour, or at once after: systemctl restart watari-renew.service there (a front end or witness: watari-enrol.service), whose journal says why it does not come; where files are brought by hand, bring hosts/{host} of the cluster's folder again and then, on a node: virt-admin server-update-tls libvirtd"
+        ja "{host} の {path} がないか、ほかのホストにある失効の一覧より古いものです" "その後にクラスタから除かれたホストの証明書が、そこではまだ受け入れられます"
+           "ノードは 15 分以内に取得します。すぐに取得させるには、そこで systemctl restart watari-renew.service を実行してください (フロントエンドと立会役では watari-enrol.service)。届かない理由はそのジャーナルで確認できます。ファイルを手で配る場合は、クラスタのフォルダの hosts/{host} を配り直し、ノードではその後 virt-admin server-update-tls libvirtd を実行してください";
     // --- sites and outages -----------------------------------------------------------------
     /// A whole campus is silent.
     SiteSilent { site, nodes, silent } "site.silent" Failure

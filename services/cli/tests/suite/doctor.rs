@@ -207,12 +207,12 @@ fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
 }
 
 /// What no lab is broken for, and why; the checks themselves are tried beside their code.
-const NOT_IN_THE_LAB: [(&str, &str); 21] = [
+const NOT_IN_THE_LAB: [(&str, &str); 20] = [
     ("host.target-disabled", "needs a systemd: deploy/systemd-test"),
     ("host.target-off", "needs a systemd: deploy/systemd-test"),
     ("host.clock-free", "needs a systemd that sets clocks"),
     ("node.clock", "all hosts of a lab have the machine's clock"),
-    ("path.slow", "the lab's links delay nothing"),
+    ("path.slow", "a lab's links delay nothing, which takes the kernel's netem"),
     ("site.link-slow", "tells of the last migrations, which other scenarios have made over links of any rate"),
     ("node.suspect", "it is lost, or has no hypervisor, a moment later"),
     ("node.emulated", "what the machine's processor can is not the lab's to say"),
@@ -224,7 +224,6 @@ const NOT_IN_THE_LAB: [(&str, &str); 21] = [
     ("disk.slow", "the disk is the machine's"),
     ("vm.several-down", "the same as one that is down, three times"),
     ("vm.hangs", "takes five minutes without a word"),
-    ("vm.cannot-leave", "says what plans say, which have scenarios of their own"),
     ("outage.at-risk", "says what plans say, which have scenarios of their own"),
     ("outage.forgotten", "takes a day"),
     ("service.standby-lags", "follows from a network that is broken, as long as it is"),

@@ -30,6 +30,12 @@ fn a_second_run_changes_nothing_and_force_renews_the_hosts_only() {
     let same = |path: PathBuf| first[&path] == forced[&path];
     assert!(same(files.authority()) && same(files.seed_file("operator")) && same(files.seed_file("node-agent.m1")));
     assert!(!same(files.of_host("m1", "etc/watari/tls/host.key")));
+    // The old keys are revoked with it.
+    let list = files.read("m1", "etc/pki/CA/cacrl.pem");
+    assert_eq!(files.read("m-front", "etc/watari/tls/revoked.pem"), list);
+    assert!(!first.contains_key(&files.of_host("m1", "etc/pki/CA/cacrl.pem")));
+    assert!(files.setup(&[]).status.success());
+    assert_eq!(forced, tree(&files.path("out")));
 }
 
 #[test]

@@ -28,6 +28,7 @@ const STEP_PERCENT: u128 = 5;
 /// Looks at the host.
 pub struct Examiner {
     certificates: Vec<PathBuf>,
+    revocation_lists: Vec<PathBuf>,
     pace: Pace,
 }
 
@@ -38,6 +39,7 @@ impl Examiner {
         let own = [&settings.image.ca, &settings.image.cert].into_iter().filter(|path| !path.as_os_str().is_empty());
         Self {
             certificates: settings.health.certificates.iter().chain(own).cloned().collect(),
+            revocation_lists: settings.health.revocation_lists.clone(),
             pace: Pace::new(probe, Duration::from_secs(settings.health.disk_minutes * 60)),
         }
     }
@@ -46,9 +48,10 @@ impl Examiner {
     pub async fn look(&self, node: &Node) -> Health {
         let bridges = node.plumbing.bridges();
         let fsync_ms = self.pace.last();
-        let (paths, disks) = (self.certificates.clone(), node.layout.disks());
+        let (paths, lists, disks) = (self.certificates.clone(), self.revocation_lists.clone(), node.layout.disks());
         let looked = tokio::task::spawn_blocking(move || Health {
             certificates: certificates::look(&paths),
+            revocation_lists: certificates::revocation_lists(&lists),
             missing_programs: missing(&std::env::var_os("PATH").unwrap_or_default()),
             files_free_percent: files_free_percent(&disks),
             ..Health::default()

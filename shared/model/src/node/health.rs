@@ -16,6 +16,10 @@ pub struct Health {
     /// The certificates that libvirt, QEMU and the agent itself use.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// The lists of revoked certificates that libvirt and QEMU heed, also where there is none yet. Of an earlier version
+    /// nothing is known.
+    #[serde(default)]
+    pub revocation_lists: Vec<RevocationList>,
     /// Programs that the agent starts and does not find.
     #[serde(default)]
     pub missing_programs: Vec<String>,
@@ -88,6 +92,15 @@ pub struct Certificate {
     pub path: String,
     /// When the first of them ends; none if the file cannot be read or holds none.
     pub not_after: Option<Timestamp>,
+}
+
+/// A file with a list of revoked certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevocationList {
+    /// Its path on the node.
+    pub path: String,
+    /// From when the authority lets it count; none if it is not there, cannot be read or is no list.
+    pub updated_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use watari_contracts::monitor::{NodeHealth, NodeView};
 use watari_model::{
-    Timestamp,
+    NodeName, Timestamp,
     node::{
         Health,
-        health::{Bridge, Certificate},
+        health::{Bridge, Certificate, RevocationList},
     },
 };
 
@@ -110,6 +110,21 @@ fn ending(now: Timestamp, node: &NodeView, certificate: &Certificate) -> Option<
     (days < DAYS_LEAST).then(|| Trouble::CertificateExpiring { node, path, days: said(days), end })
 }
 
+/// Lists of revoked certificates that are not the newest that is to be seen: whoever was expelled since is let in there.
+pub(super) fn revocation_lists(facts: &Facts) -> Vec<Finding> {
+    let of_nodes = examined(facts).map(|(node, health)| (&node.name, &health.revocation_lists));
+    let of_host = facts.host.iter().map(|host| (&host.name, &host.revocation_lists));
+    let all: Vec<(&NodeName, &RevocationList)> =
+        of_nodes.chain(of_host).flat_map(|(host, lists)| lists.iter().map(move |list| (host, list))).collect();
+    let newest = all.iter().filter_map(|(_, list)| list.updated_at).max();
+    let old = all.into_iter().filter(|(_, list)| list.updated_at < newest);
+    let trouble = |host: &NodeName, list: &RevocationList| Trouble::RevocationListOld {
+        host: said(host),
+        path: said(&list.path),
+    };
+    old.map(|(host, list)| Finding::on(host, trouble(host, list))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use watari_model::node::health::Link;
@@ -117,7 +132,7 @@ mod tests {
     use super::*;
     use crate::doctor::{
         checks::tests::codes,
-        facts::sample::{NOW, healthy},
+        facts::sample::{self, NOW, healthy},
     };
 
     fn with(break_it: impl FnOnce(&mut Health)) -> Facts {
@@ -184,5 +199,32 @@ mod tests {
             let facts = with(|health| health.certificates[0].not_after = not_after);
             assert_eq!(codes(&certificates(&facts)), wanted, "{not_after:?}");
         }
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_that_is_older_than_anothers_or_missing_is_named_with_its_host() {
+        let mut facts = with(|health| health.revocation_lists.clear());
+        assert_eq!(revocation_lists(&facts), [], "an earlier version says nothing of it, and nobody was expelled");
+        // The second node has the newest one.
+        facts.nodes[1].health.as_mut().unwrap().revocation_lists[0].updated_at = Some(NOW);
+        assert_eq!(revocation_lists(&facts), []);
+        let list = |path: &str, updated_at| RevocationList { path: path.to_owned(), updated_at };
+        let before = Timestamp(NOW.0 - time::Duration::DAY);
+        facts.nodes[0].health.as_mut().unwrap().revocation_lists =
+            vec![list("a", Some(NOW)), list("b", Some(before)), list("c", None)];
+        let mut host = sample::host();
+        host.revocation_lists = vec![list("d", None)];
+        facts.host = Some(host);
+        let found = revocation_lists(&facts);
+        assert_eq!(codes(&found), ["certificate.list-old"; 3]);
+        let path = |one: &Finding| match &one.trouble {
+            Trouble::RevocationListOld { path, .. } => path.en.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(found.iter().map(path).collect::<Vec<_>>(), ["b", "c", "d"]);
+        assert!(found.iter().all(|one| one.nodes == [facts.nodes[0].node.name.clone()]), "m1 is this host as well");
+        // One of which nothing is heard any more is not asked for it.
+        facts.nodes[0].node.state = watari_model::node::State::Lost;
+        assert_eq!(revocation_lists(&facts).len(), 1);
     }
 }

@@ -42,6 +42,7 @@ const CHECKS: &[Check] = &[
     hosts::files,
     hosts::pace,
     hosts::certificates,
+    hosts::revocation_lists,
     fleet::versions,
     fleet::processors,
     fleet::tunnels,

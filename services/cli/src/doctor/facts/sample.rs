@@ -16,7 +16,7 @@ use watari_model::{
     Timestamp,
     node::{
         Enforcement, Health, Protection,
-        health::{Bridge, Certificate, Link},
+        health::{Bridge, Certificate, Link, RevocationList},
     },
     outage::{Scope, State},
     site::Supply,
@@ -65,6 +65,7 @@ fn node(name: &str, site: &str) -> NodeHealth {
     one.health = Some(Health {
         bridges: vec![bridge],
         certificates: vec![Certificate { path, not_after }],
+        revocation_lists: vec![RevocationList { path: "/etc/pki/CA/cacrl.pem".to_owned(), updated_at: None }],
         missing_programs: Vec::new(),
         fsync_ms: Some(4),
         files_free_percent: Some(95),

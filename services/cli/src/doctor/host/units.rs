@@ -11,10 +11,14 @@ const OF_FILES: [(&str, &[&str]); 6] = [
     ("etc/watari/image.toml", &["watari-image.service"]),
     ("etc/watari/network.toml", &["watari-network.service"]),
     ("etc/watari/monitor.toml", &["watari-monitor.service"]),
-    ("etc/watari/node-agent.toml", &["libvirtd.service", "libvirtd.socket", AGENT, "watari-renew.service", NODE]),
+    ("etc/watari/node-agent.toml", &OF_NODE),
 ];
+const OF_NODE: [&str; 7] =
+    ["libvirtd.service", "libvirtd.socket", AGENT, "watari-renew.service", "watari-revoked.path", HEEDS, NODE];
 /// What only a node has.
 pub(super) const AGENT: &str = "watari-agent.service";
+/// What has libvirt read the list of revoked certificates, each time that this is another one: it ends, and is off then.
+const HEEDS: &str = "watari-revoked.service";
 /// What starts that with the host.
 const NODE: &str = "watari-node.target";
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState,PartOf";
@@ -22,7 +26,7 @@ const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState,Part
 /// What is not as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::doctor) struct Units {
-    /// Services that do not run.
+    /// Services that do not run, and what starts others and does not.
     pub(in crate::doctor) stopped: Vec<String>,
     /// Targets that are not started with the host, though services of theirs run.
     pub(in crate::doctor) disabled: Vec<String>,
@@ -60,7 +64,8 @@ impl Units {
         let disabled = all.iter().filter(|unit| unit.id.ends_with(".target") && unit.file == "disabled");
         let (disabled, retired): (Vec<&Unit<'_>>, Vec<&Unit<'_>>) = disabled.partition(|target| runs(target));
         let rests = |unit: &Unit<'_>| retired.iter().any(|target| target.id == unit.target());
-        let stopped = all.iter().filter(|unit| unit.id.ends_with(".service") && unit.is_off());
+        let works = |unit: &&Unit<'_>| unit.id.ends_with(".service") || unit.id.ends_with(".path");
+        let stopped = all.iter().filter(works).filter(|unit| unit.is_off());
         let stopped = stopped.filter(|unit| !knocks(unit) && !rests(unit));
         let name = |unit: &Unit<'_>| unit.id.to_owned();
         Self {
@@ -98,7 +103,7 @@ impl<'t> Unit<'t> {
     }
 
     fn is_off(&self) -> bool {
-        matches!(self.active, "inactive" | "failed")
+        self.active == "failed" || (self.active == "inactive" && self.id != HEEDS)
     }
 
     /// The target that it is started with; libvirt's own units know of none, and are asked about for the agent's sake.
@@ -169,6 +174,17 @@ mod tests {
         let running = told("active");
         assert_eq!((running.disabled, running.retired), (node, Vec::new()));
         assert_eq!(running.stopped, ["watari-renew.service", "libvirtd.service", "watari-image.service"]);
+    }
+
+    #[test]
+    fn what_heeds_the_list_of_revoked_certificates_is_off_if_it_is_not_waited_for_or_has_failed() {
+        let of = |path: &str, service: &str| {
+            let path = block("watari-revoked.path", "loaded", path, "static");
+            Units::of(&[path, block("watari-revoked.service", "loaded", service, "static")].join("\n")).stopped
+        };
+        assert_eq!(of("active", "inactive"), Vec::<String>::new());
+        assert_eq!(of("inactive", "inactive"), ["watari-revoked.path"]);
+        assert_eq!(of("active", "failed"), ["watari-revoked.service"]);
     }
 
     #[test]
