@@ -156,6 +156,12 @@ impl Sums {
         left.min(self.most_fixed_ms()).checked_div(self.whole).unwrap_or(0)
     }
 
+    /// Bytes a second at which they went, if the link is told to carry so many: so many, but no fewer than they carried in
+    /// all their time, and no more than in what they need of it at least.
+    pub(crate) fn rate_beside(&self, rate: u64) -> u64 {
+        rate.max(part(self.bytes, 1_000, self.millis)).min(part(self.bytes, 1_000, self.travel_ms()))
+    }
+
     fn most_fixed_ms(&self) -> u64 {
         self.whole.saturating_mul(FIXED_MS.min(self.quickest_ms))
     }
