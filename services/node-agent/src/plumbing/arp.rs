@@ -271,7 +271,10 @@ mod tests {
     #[test]
     fn who_asks_by_reverse_names_its_mac_alone() {
         let frame = reverse(MAC);
-        assert_eq!((frame.len(), &frame[..6], &frame[6..12], &frame[12..14]), (42, &[0xff; 6][..], &MAC[..], &RARP[..]));
+        assert_eq!(
+            (frame.len(), &frame[..6], &frame[6..12], &frame[12..14]),
+            (42, &[0xff; 6][..], &MAC[..], &RARP[..])
+        );
         assert_eq!(&frame[14..22], [0, 1, 8, 0, 6, 4, 0, 3]);
         assert_eq!((&frame[22..28], &frame[28..32]), (&MAC[..], &[0; 4][..]));
         assert_eq!((&frame[32..38], &frame[38..42]), (&MAC[..], &[0; 4][..]));
