@@ -183,7 +183,11 @@ impl Agent {
     /// # Errors
     /// As [`crate::plans::Plans::lay`].
     pub async fn lay(&self, order: LayPlan) -> Result<PlanLaid, Refusal> {
-        self.node.plans.lay(&self.node.journal, &self.node.plumbing, order).await
+        let laid = self.node.plans.lay(&self.node.journal, &self.node.plumbing, order).await;
+        // The next plan does not wait for those who may answer.
+        let node = self.node.clone();
+        tokio::spawn(async move { node.plumbing.ask_for_public_addresses().await });
+        laid
     }
 
     /// Copies a server's disk for an image, or says how far that is.

@@ -15,6 +15,8 @@ pub const CACHE_BYTES: &str = "watari_agent_image_cache_bytes";
 pub const CACHE_EVICTIONS: &str = "watari_agent_image_cache_evictions_total";
 /// How long arrived copies stood paused until they were resumed.
 pub const ARRIVED_PAUSE: &str = "watari_agent_arrived_pause_seconds";
+/// Servers whose place the segments' switches were told: they had arrived, or stayed after a sending.
+pub const ANNOUNCEMENTS: &str = "watari_agent_announcements_total";
 
 /// From 2 ms, a fast decision, to 5 s, when somebody had to be waited for.
 const PAUSES: [f64; 11] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -29,6 +31,8 @@ pub struct Counts {
     pub operation_seconds: HistogramVec,
     /// See [`ARRIVED_PAUSE`].
     pub arrived_pause: Histogram,
+    /// See [`ANNOUNCEMENTS`].
+    pub announcements: IntCounter,
     /// Of base images.
     pub images: Cached,
 }
@@ -67,9 +71,12 @@ impl Counts {
         let operation_seconds = HistogramVec::new(durations.buckets(DURATIONS.to_vec()), &["verb"])?;
         let pauses = HistogramOpts::new(ARRIVED_PAUSE, "Pause of arrived copies.").buckets(PAUSES.to_vec());
         let arrived_pause = Histogram::with_opts(pauses)?;
+        let announcements = IntCounter::new(ANNOUNCEMENTS, "Servers whose place was told.")?;
         registry.register(Box::new(operations.clone()))?;
         registry.register(Box::new(operation_seconds.clone()))?;
         registry.register(Box::new(arrived_pause.clone()))?;
-        Ok(Self { operations, operation_seconds, arrived_pause, images: Cached::register(registry)? })
+        registry.register(Box::new(announcements.clone()))?;
+        let images = Cached::register(registry)?;
+        Ok(Self { operations, operation_seconds, arrived_pause, announcements, images })
     }
 }

@@ -105,6 +105,14 @@ impl Cx {
         Err(self.node.not_now(&self.book.vm, "kept off without a lease", wanted))
     }
 
+    /// Has the segments' switches told that the server is here.
+    pub(super) fn announce(&self, record: &Record) {
+        if let Some(server) = &record.server {
+            self.node.plumbing.announce(server);
+            self.node.counts.announcements.inc();
+        }
+    }
+
     /// Waits for `work` unless this operation is overtaken.
     pub(super) async fn unless_superseded<T>(
         &self,

@@ -53,9 +53,7 @@ pub(super) async fn run(cx: &Cx, order: &Resume) -> Result<(), Refusal> {
         }
     };
     let record = cx.book.amend(uuid, Urgency::Now, resumed).await?;
-    if let Some(server) = &record.server {
-        cx.node.plumbing.announce(server);
-    }
+    cx.announce(&record);
     answers::ask(&cx.node, &cx.book, &record);
     if let Some(paused_ms) = record.passage.and_then(|passage| passage.paused_ms) {
         cx.node.counts.arrived_pause.observe(Duration::from_millis(paused_ms).as_secs_f64());

@@ -158,9 +158,12 @@ async fn follow(
     // Whoever has left all the same has not stood still.
     let has_stalled = broken_off.load(Ordering::Relaxed) && !dead && !left;
     let stalled_seconds = has_stalled.then_some(cx.node.settings.migration.stall_seconds);
-    end(cx, uuid, migration, complaint, stalled_seconds).await?;
+    let record = end(cx, uuid, migration, complaint, stalled_seconds).await?;
     if dead || left {
         final_figures(cx, uuid).await?;
+    } else if cx.book.sight().await.domain == Domain::Running {
+        // Once its copy was whole, QEMU at the other node said that it is there.
+        cx.announce(&record);
     }
     Ok(())
 }
@@ -186,7 +189,7 @@ async fn end(
     migration: &MigrationId,
     complaint: Option<String>,
     stalled_seconds: Option<u64>,
-) -> Result<(), Refusal> {
+) -> Result<Record, Refusal> {
     let ended = |record: &mut Record| {
         if let Some(passage) = record.passage.as_mut().filter(|p| p.migration == *migration) {
             passage.phase = Phase::Ended;
@@ -196,7 +199,7 @@ async fn end(
     };
     // Looked at first, so that what is told with the end is how it is after it.
     cx.book.look().await;
-    cx.book.amend(uuid, Urgency::Now, ended).await.map(drop)
+    cx.book.amend(uuid, Urgency::Now, ended).await
 }
 
 /// Reads the figures from time to time, plans for a longer pause if they ask for it, and breaks a copy off that does not

@@ -41,6 +41,8 @@ const PROBES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(
 const BROADCAST: Mac = [0xff; 6];
 /// `ETH_P_ARP` (RFC 826).
 const ARP: [u8; 2] = [0x08, 0x06];
+/// `ETH_P_RARP` (RFC 903).
+const RARP: [u8; 2] = [0x80, 0x35];
 
 /// `struct sockaddr_ll` (packet(7)).
 #[repr(C)]
@@ -88,6 +90,16 @@ fn request(to: Mac, mac: Mac, asker: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
+/// "Which address has `mac`?", which nobody is to answer: switches learn from whoever sends it, whatever addresses there are.
+fn reverse(mac: Mac) -> Vec<u8> {
+    let mut frame = request(BROADCAST, mac, Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+    frame[12..14].copy_from_slice(&RARP);
+    // Asking by reverse (RFC 903), about itself.
+    frame[21] = 3;
+    frame[32..38].copy_from_slice(&mac);
+    frame
+}
+
 /// Whether a frame says "`address` is at `mac`" to somebody who asked.
 fn is_reply(frame: &[u8], mac: Mac, address: Ipv4Addr) -> bool {
     frame.get(12..14) == Some(&ARP)
@@ -103,8 +115,8 @@ fn user_of(frame: &[u8], address: Ipv4Addr) -> Option<Mac> {
 }
 
 /// Says on a bridge that the address is at this MAC, on this side of it: gratuitous ARP (RFC 5227,
-/// section 3) in the server's name, and an advertisement of its IPv6 address. QEMU announces the MAC
-/// when a copy is whole; this comes when the server really runs here.
+/// section 3) in the server's name, an advertisement of its IPv6 address, and reverse ARP. QEMU announces the MAC
+/// by that when a copy is whole, wherever the server then runs; this comes when it really runs here.
 ///
 /// # Errors
 /// There is no such bridge, or the kernel does not send.
@@ -117,6 +129,7 @@ pub(super) async fn announce(bridge: &str, mac: Mac, address: Ipv4Addr, address6
             let frame = neighbour::advertisement(mac, address);
             send(bridge, neighbour::ALL_NODES_MAC, neighbour::IPV6, &frame)?;
         }
+        send(bridge, BROADCAST, RARP, &reverse(mac))?;
     }
     Ok(())
 }
@@ -253,6 +266,18 @@ mod tests {
             (&MAC[..], &ADDRESS.octets()[..], &ADDRESS.octets()[..])
         );
         assert_eq!(size_of::<LinkAddress>(), 20);
+    }
+
+    #[test]
+    fn who_asks_by_reverse_names_its_mac_alone() {
+        let frame = reverse(MAC);
+        assert_eq!(
+            (frame.len(), &frame[..6], &frame[6..12], &frame[12..14]),
+            (42, &[0xff; 6][..], &MAC[..], &RARP[..])
+        );
+        assert_eq!(&frame[14..22], [0, 1, 8, 0, 6, 4, 0, 3]);
+        assert_eq!((&frame[22..28], &frame[28..32]), (&MAC[..], &[0; 4][..]));
+        assert_eq!((&frame[32..38], &frame[38..42]), (&MAC[..], &[0; 4][..]));
     }
 
     #[test]

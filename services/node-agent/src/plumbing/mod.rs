@@ -122,6 +122,7 @@ impl Plumbing {
 
     /// Takes note of a plan, to be laid with the servers of this node.
     pub async fn know(&self, plan: NetworkPlan) {
+        self.public.doubt(&plan);
         self.overlays.know(plan.clone()).await;
         self.metadata.learn(&plan);
         if let Err(refusal) = self.follow(Policy::from(&plan)).await {
@@ -134,6 +135,7 @@ impl Plumbing {
     /// changes nothing. What could not be laid is the answer, and is tried again when the links are
     /// tended.
     pub async fn lay(&self, plan: NetworkPlan) -> Option<Refusal> {
+        self.public.doubt(&plan);
         // First what a server may stand still for.
         let forwarded = self.overlays.lay(&self.links, plan.clone()).await;
         self.metadata.learn(&plan);
@@ -560,6 +562,7 @@ impl Plumbing {
         self.overlays.tend(&self.links).await;
         self.vlans.tend(&self.links).await;
         self.guard.tend().await;
+        self.ask_for_public_addresses().await;
         self.publish().await;
         self.public.remind().await;
         self.metadata.tend(self.guard.is_identity_held()).await;

@@ -22,6 +22,13 @@ impl Plumbing {
         try_join_all(asked).await.map(drop)
     }
 
+    /// Asks for public addresses that were newly led to servers here, and has those answered that nobody has.
+    pub async fn ask_for_public_addresses(&self) {
+        if self.public.ask().await {
+            self.publish().await;
+        }
+    }
+
     async fn ask_for_stranger(&self, wire: &Wire, ready: &CancellationToken) -> Result<(), Refusal> {
         let Some(own) = overlay::mac(&wire.mac) else { return Ok(()) };
         if wire.vlan.is_some() {

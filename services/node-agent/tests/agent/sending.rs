@@ -52,6 +52,23 @@ impl Drop for Served {
     }
 }
 
+/// Nobody listens at that address.
+fn send(vm: &str, migration: &str) -> Send {
+    Send {
+        order: order(&format!("send-{migration}")),
+        migration: migration.parse().unwrap(),
+        vm: vm.parse().unwrap(),
+        generation: 1,
+        to: "y1".parse().unwrap(),
+        address: "127.0.0.1".to_owned(),
+        bandwidth_mib: 0,
+        downtime_ms: 0,
+        top: 0,
+        disk_gib: None,
+        max_downtime_seconds: None,
+    }
+}
+
 async fn qmp(agent: &TestAgent, vm: &str, execute: &str, arguments: Value) -> hypervisor::Result<Value> {
     let command = json!({ "execute": execute, "arguments": arguments });
     agent.agent.node().hypervisor.qmp(vm, &command).await
@@ -68,22 +85,10 @@ async fn a_sending_that_is_broken_off_before_anything_has_travelled_is_over() {
     let scene = scene().await;
     let agent = scene.agent("early").await;
     agent.done(start(scene, "early", 1, DiskUse::MayCreate)).await;
-    // At once, and ever later; nobody listens at that address.
+    // At once, and ever later.
     for round in 0..8 {
-        let migration: watari_model::MigrationId = format!("early-{round}").parse().unwrap();
-        let send = Send {
-            order: order(&format!("send-{round}")),
-            migration: migration.clone(),
-            vm: "early".parse().unwrap(),
-            generation: 1,
-            to: "y1".parse().unwrap(),
-            address: "127.0.0.1".to_owned(),
-            bandwidth_mib: 0,
-            downtime_ms: 0,
-            top: 0,
-            disk_gib: None,
-            max_downtime_seconds: None,
-        };
+        let send = send("early", &format!("early-{round}"));
+        let migration = send.migration.clone();
         let abort = Abort {
             order: order(&format!("abort-{round}")),
             migration: migration.clone(),
@@ -104,6 +109,18 @@ async fn a_sending_that_is_broken_off_before_anything_has_travelled_is_over() {
         assert_eq!(passage.map(|passage| passage.phase), Some(Phase::Ended), "round {round}");
     }
     agent.done(remove(scene, "early", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_could_not_be_sent_is_announced_where_it_stays() {
+    let scene = scene().await;
+    let agent = scene.agent("stays").await;
+    agent.done(start(scene, "stays", 1, DiskUse::MayCreate)).await;
+    let announced = || agent.agent.node().counts.announcements.get();
+    assert_eq!(announced(), 0, "who starts says by itself where it is");
+    agent.ended(send("stays", "stays-1")).await;
+    assert_eq!((agent.observe("stays").await.domain, announced()), (Domain::Running, 1));
+    agent.done(remove(scene, "stays", 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

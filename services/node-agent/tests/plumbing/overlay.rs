@@ -13,7 +13,7 @@ use watari_contracts::{
     plan::{LocalPort, NetworkPlan, PlannedNetwork, PublicPort, RemotePort},
 };
 use watari_model::{
-    Refusal,
+    Refusal, Said,
     network::{Ipv6, Kind, Overlay, mac_of},
 };
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
@@ -353,6 +353,20 @@ async fn inside_its_own_network() {
     assert!(pings("client", PUBLIC), "at once");
     assert_eq!(second.lay(with(led(10, None))).await, None);
     assert!(pings("client", PUBLIC), "and when the plan knows");
+    // Newly led to a server that is here, it is asked for first, and a stranger has it.
+    assert_eq!(second.lay(with(local(10, None))).await, None);
+    must(&format!("ip -n client addr add {PUBLIC}/24 dev eth0"));
+    assert_eq!(second.lay(with(led(10, None))).await, None);
+    assert!(!is_public_laid(), "nobody has been asked");
+    second.ask_for_public_addresses().await;
+    let fault = second.lay(with(led(10, None))).await;
+    let says = |detail: &Said| detail.en.contains("used by a machine that is no server here");
+    assert!(matches!(&fault, Some(Refusal::NodeUnfit { detail, .. }) if says(detail)), "{fault:?}");
+    assert!(!is_public_laid(), "it is the stranger's");
+    must(&format!("ip -n client addr del {PUBLIC}/24 dev eth0"));
+    second.tend().await;
+    assert_eq!(second.lay(with(led(10, None))).await, None);
+    eventually("nobody has it any more", PATIENCE, || async { pings("client", PUBLIC) }).await;
 
     // Out by the node's address, and back; nothing comes in unasked. (The public address leads elsewhere by then.)
     assert_eq!(second.lay(with(local(10, None))).await, None);

@@ -14,7 +14,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Card, Family, ipv6};
+use super::{Card, Family, dhcp, ipv6};
 use crate::plumbing::say::{Table, accept, concat, count, drop, field, goto, is, is_not, meta, ours};
 
 const FAMILY: &str = "bridge";
@@ -54,7 +54,8 @@ pub(super) fn pair(family: Family) -> String {
     known(&family.named(ADDRESSES))
 }
 
-/// The table that holds these cards to their identity, and every other tap of ours to silence.
+/// The table that holds these cards to their identity, and every other tap of ours to silence; and what keeps their DHCP
+/// apart beside it.
 pub(super) fn compile<'a>(cards: impl Iterator<Item = &'a Card> + Clone) -> Vec<Value> {
     let mut table = Table::anew(FAMILY, TABLE);
     let element = |tap: &str, name: String| json!({"concat": [tap, name]});
@@ -68,10 +69,10 @@ pub(super) fn compile<'a>(cards: impl Iterator<Item = &'a Card> + Clone) -> Vec<
     }
     ipv6::from_guest(&mut table, cards.clone());
     from_guest(&mut table);
-    dhcp(&mut table);
-    ipv6::apart(&mut table, cards, FORWARD);
+    dhcp::apart(&mut table, FORWARD);
+    ipv6::apart(&mut table, cards.clone());
     to_guest(&mut table);
-    table.finish()
+    [table.finish(), dhcp::compile(cards)].concat()
 }
 
 fn from_guest(table: &mut Table) {
@@ -104,17 +105,6 @@ fn from_guest(table: &mut Table) {
     table.rule(ENTRANCE, vec![is(kind(), "ip6"), goto(ipv6::FROM_GUEST)]);
     table.rule(ENTRANCE, vec![is(kind(), RARP), accept()]);
     table.rule(ENTRANCE, vec![count(), drop()]);
-}
-
-/// DHCP stays between a server and its node: a request reaches this node's dnsmasq (that is *input*,
-/// not *forward*) and goes nowhere else; nobody else's offer reaches our servers.
-fn dhcp(table: &mut Table) {
-    table.hook("dhcp", "forward", FORWARD);
-    for (tap, port) in [("iifname", "dport"), ("oifname", "sport")] {
-        let kind = is(field("ether", "type"), "ip");
-        table.rule("dhcp", vec![is(meta(tap), ours()), kind, is(field("udp", port), 67), drop()]);
-    }
-    ipv6::between(table, "dhcp");
 }
 
 fn to_guest(table: &mut Table) {
@@ -172,10 +162,23 @@ mod tests {
         };
         assert_eq!((set("addresses"), set("addresses-v6"), set("dual")), (2, 2, 1));
         assert_eq!((of_chain(&rules, "speaks-0"), of_chain(&rules, "speaks-1")), (3, 0));
-        assert_eq!((of_chain(&rules, "to-node"), of_chain(&rules, "from-node")), (1, 1));
-        // Where nobody has IPv6 the node's own words are its own business.
+        assert_eq!((of_chain(&rules, "to-node"), of_chain(&rules, "from-node")), (2, 2));
+        // Where nobody has IPv6 the node's own words of that are its own business.
         let without = compile([card(2, &[])].iter());
-        assert_eq!((of_chain(&without, "to-node"), of_chain(&without, "from-node")), (0, 0));
+        assert_eq!((of_chain(&without, "to-node"), of_chain(&without, "from-node")), (1, 1));
+    }
+
+    #[test]
+    fn dhcp_is_kept_apart_on_bridges_with_servers_and_nowhere_else() {
+        let mut cards = [card(1, &[]), card(2, &[]), card(3, &[])];
+        // Its tap hangs in the air.
+        cards[2].bridge.clear();
+        let rules = compile(cards.iter());
+        let bridges = rules.iter().map(|part| &part["add"]["set"]).find(|set| set["name"] == "bridges").unwrap();
+        assert_eq!((&bridges["table"], &bridges["elem"]), (&json!("watari-dhcp"), &json!(["br-t"])));
+        assert_eq!((of_chain(&rules, "input"), of_chain(&rules, "output")), (1, 1));
+        let without = compile(cards[..0].iter());
+        assert_eq!(without.last().unwrap()["delete"]["table"]["name"], "watari-dhcp", "and its table is gone");
     }
 
     #[test]

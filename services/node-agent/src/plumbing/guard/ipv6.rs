@@ -9,7 +9,11 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Card, Family, identity::pair};
+use super::{
+    Card, Family,
+    dhcp::{FROM_NODE, TO_NODE},
+    identity::pair,
+};
 use crate::plumbing::say::{Table, accept, concat, count, drop, field, is, is_not, jump_by, meta, ours};
 
 /// The chain of what guests send.
@@ -108,18 +112,16 @@ pub(super) fn between(table: &mut Table, chain: &str) {
     }
 }
 
-/// The node's own DHCPv6 server neither hears nor tells the segment. What it says is told from a real router's words by
-/// its lifetime, which is nothing. Where no guest has IPv6 the node may be whatever it likes.
-pub(super) fn apart<'a>(table: &mut Table, cards: impl Iterator<Item = &'a Card>, priority: i32) {
+/// The node's own DHCPv6 server neither hears nor tells the segment, as with IPv4. What it says is told from a real
+/// router's words by its lifetime, which is nothing. Where no guest has IPv6 the node may be whatever it likes.
+pub(super) fn apart<'a>(table: &mut Table, cards: impl Iterator<Item = &'a Card>) {
     if duals(cards).is_empty() {
         return;
     }
-    table.hook("to-node", "input", priority);
     let asks = vec![is(field("ether", "type"), "ip6"), is(field("udp", "dport"), SERVER)];
-    table.rule("to-node", [vec![is_not(meta("iifname"), ours())], asks, vec![drop()]].concat());
-    table.hook("from-node", "output", priority);
+    table.rule(TO_NODE, [vec![is_not(meta("iifname"), ours())], asks, vec![drop()]].concat());
     let tells = vec![message(&["nd-router-advert"]), is(lifetime(), 0)];
-    table.rule("from-node", [vec![is_not(meta("oifname"), ours())], tells, vec![drop()]].concat());
+    table.rule(FROM_NODE, [vec![is_not(meta("oifname"), ours())], tells, vec![drop()]].concat());
 }
 
 /// What reaches a guest by IPv6 because it is for all, in the chain of what guests hear. `for_all` and `guarded` say of a

@@ -6,6 +6,7 @@
 //! groups' rules are not here yet is shut but for what it has open.
 
 mod bridge;
+mod dhcp;
 mod family;
 mod identity;
 mod inherited;

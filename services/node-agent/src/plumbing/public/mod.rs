@@ -13,8 +13,10 @@
 //!
 //! Which addresses are answered follows from the network plan and from who was resumed here before it knew
 //! (`super::overlay`), as long as its tap is there: a server that this node has stopped may run elsewhere, of which a node
-//! that is cut off from the bus hears nothing. The neighbours are told by gratuitous ARP when one is new here, and a little by every look.
+//! that is cut off from the bus hears nothing. One that is newly led to a server here is asked for first (`doubts`). The
+//! neighbours are told by gratuitous ARP when one is new here, and a little by every look.
 
+mod doubts;
 mod rules;
 
 use std::{
@@ -27,7 +29,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use watari_contracts::plan::PublicPort;
+use watari_contracts::plan::{NetworkPlan, PublicPort};
 use watari_model::SegmentName;
 
 use super::{
@@ -38,6 +40,7 @@ use super::{
     overlay::Overlays,
     segment,
 };
+use doubts::Doubts;
 
 /// The kernel's switches of each interface.
 const SWITCHES: &str = "/proc/sys/net/ipv4/conf";
@@ -82,13 +85,25 @@ pub(super) struct Public {
     segments: BTreeMap<SegmentName, String>,
     /// The agent's run folder.
     run: PathBuf,
+    doubts: Doubts,
     state: Mutex<State>,
 }
 
 impl Public {
     /// Touches nothing yet.
     pub(super) fn new(segments: BTreeMap<SegmentName, String>, run: &Path) -> Self {
-        Self { segments, run: run.to_owned(), state: Mutex::default() }
+        Self { segments, run: run.to_owned(), doubts: Doubts::default(), state: Mutex::default() }
+    }
+
+    /// Takes note of what a plan leads to servers here and the one before it did not: that is not answered before it is
+    /// asked for.
+    pub(super) fn doubt(&self, plan: &NetworkPlan) {
+        self.doubts.follow(plan);
+    }
+
+    /// Asks for it. Whether more may be answered now.
+    pub(super) async fn ask(&self) -> bool {
+        self.doubts.ask(&self.segments).await
     }
 
     /// Makes all of it what it should be now; again changes nothing.
@@ -105,8 +120,8 @@ impl Public {
             if links.named(&one.tap).await?.is_none() {
                 continue;
             }
-            match self.place(one) {
-                Ok(place) => places.push(place),
+            match self.place(one).and_then(|place| Ok(self.doubts.permits(place.public)?.then_some(place))) {
+                Ok(place) => places.extend(place),
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }

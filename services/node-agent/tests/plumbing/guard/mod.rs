@@ -6,7 +6,7 @@
 mod firewall;
 mod ipv6;
 mod metadata;
-mod wire;
+pub(crate) mod wire;
 
 use std::{path::PathBuf, process::Command};
 

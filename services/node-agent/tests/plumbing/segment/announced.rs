@@ -41,7 +41,8 @@ fn heard(socket: &OwnedFd, frames: usize) -> Vec<Vec<u8>> {
     heard
 }
 
-/// Every machine is told by ARP and by neighbour discovery, again and again, in the server's own name.
+/// Every machine is told by ARP and by neighbour discovery, and every switch by reverse ARP, again and again, in the
+/// server's own name.
 pub(crate) async fn to_everybody(node: &Plumbing) {
     let (mut server, address) = (server("campus", None, campus(SERVER)), campus(SERVER).octets());
     let network = Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
@@ -49,13 +50,19 @@ pub(crate) async fn to_everybody(node: &Plumbing) {
     server.wires[0].ipv6 = Some(Ipv6Wire { network, address: address6 });
     let socket = listen("client");
     node.announce(&server);
-    let frames = tokio::task::spawn_blocking(move || heard(&socket, 2 * TIMES)).await.unwrap();
+    let frames = tokio::task::spawn_blocking(move || heard(&socket, 3 * TIMES)).await.unwrap();
     let (arp, others): (Vec<_>, Vec<_>) = frames.into_iter().partition(|frame| frame[12..14] == [0x08, 0x06]);
-    assert_eq!((arp.len(), others.len()), (TIMES, TIMES));
+    let (reverse, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|frame| frame[12..14] == [0x80, 0x35]);
+    assert_eq!((arp.len(), others.len(), reverse.len()), (TIMES, TIMES, TIMES));
     for frame in &arp {
         // Gratuitous: a question to everybody for one's own address (RFC 5227, section 3).
         assert_eq!((&frame[..6], &frame[20..22]), (&[0xff; 6][..], &[0, 1][..]));
         assert_eq!((&frame[22..28], &frame[28..32], &frame[38..42]), (&MAC[..], &address[..], &address[..]));
+    }
+    for frame in &reverse {
+        // As QEMU asks which address it has (RFC 903).
+        assert_eq!((&frame[..6], &frame[20..22]), (&[0xff; 6][..], &[0, 3][..]));
+        assert_eq!((&frame[22..28], &frame[32..38]), (&MAC[..], &MAC[..]));
     }
     for frame in &others {
         // Unsolicited: an advertisement to all of the link that overrides what they knew (RFC 4861, section 7.2.6).

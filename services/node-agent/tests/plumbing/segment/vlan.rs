@@ -221,12 +221,11 @@ fn addresses_for_servers_alone(mac: &str) {
         must(&format!("ip -n {machine} route add 255.255.255.255/32 dev {card}"));
         inside(machine, socket)
     };
-    let known = Some((2, address(100)));
-    ask_until(&asking("staff", "eth0"), &message(1, mac, None), known);
-    let stranger = asking("client", &format!("eth0.{STAFF}"));
-    // In the server's name it is heard, so that its silence in its own means something.
-    ask_until(&stranger, &message(1, mac, None), known);
-    assert_eq!(ask(&stranger, &message(1, STRANGER, None)), None);
+    let (server, elsewhere) = (asking("staff", "eth0"), asking("client", &format!("eth0.{STAFF}")));
+    ask_until(&server, &message(1, mac, None), Some((2, address(100))));
+    assert_eq!(ask(&server, &message(1, STRANGER, None)), None);
+    // It has not heard what the server was told either.
+    assert_eq!(ask(&elsewhere, &message(1, mac, None)), None, "in the server's name");
 }
 
 /// The server is told its IPv6 address and reached at it; the node's own there is nobody's to ask for.
