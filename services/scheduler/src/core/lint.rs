@@ -18,7 +18,7 @@
 //! | the target is there, receives servers, and is where this outage's go | `unknown-node`, `closed-node`, `astray` |
 //! | memory, processors and disk, with what may be promised beyond, at any time of the plan | `room` |
 //! | who keeps apart is on no node with others of its group | `apart` |
-//! | processor, networks, base image; labels, firmware, rules on taps, firewall groups | `processor`, `network`, `image`, `means` |
+//! | processor, networks, base image; labels, firmware, rules, firewall groups | `processor`, `network`, `image`, `means` |
 //! | one that depends on others begins after them, and never at once | `order` |
 //! | who writes faster than its copy travels is told of | none: that is added |
 //! | the time is no less than what the bytes take at the most that may travel | none: no time is told |
