@@ -1,31 +1,21 @@
 //! How long the lab's `client` hears nothing of a server that is carried to the other campus, beside how long QEMU
 //! says that it stood still in the same migration: by datagrams every 5 ms, and by one page after the other over
-//! one HTTP connection that stays open. Once on the provider network, once on an overlay network by a public address.
+//! one HTTP connection that stays open. Once on the provider network, in turn with a twin that `virsh` carries and that is
+//! heard in the same way, and once on an overlay network by a public address.
 
-use std::{
-    io::{BufReader, Write},
-    net::{SocketAddr, TcpStream, UdpSocket},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+mod listening;
+mod twin;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::Context;
 use serde::Serialize;
 
-use super::{Bound, Spread};
-use crate::{answer, gap::Gap, lab::Lab, scenarios::Stage};
+use super::{Bound, Spread, migrate::MOST_PAUSE_MS};
+use crate::scenarios::Stage;
+use listening::while_heard;
+use twin::Carried;
 
 /// What a silence may be longer than QEMU's downtime.
 const MOST_BEYOND_MS: f64 = 50.0;
-/// Between two datagrams, and between a page and the next question.
-const EVERY: Duration = Duration::from_millis(5);
-/// Who is silent for longer is not waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The guest's echo: see deploy/guest/build.
-const ECHO: u16 = 7;
-const HTTP: u16 = 80;
-const QUESTION: &[u8] = b"GET /uptime HTTP/1.1\r\nHost: guest\r\n\r\n";
 /// The overlay network, and the server on it.
 const OVERLAY: (&str, &str) = ("roam", "10.9.0");
 const ROAMER: &str = "roamer";
@@ -37,6 +27,10 @@ pub struct Silences {
     pub runs: usize,
     /// `mail`, on the campus's own segment.
     pub provider: Heard,
+    /// A twin of it there that `virsh` carried, each time after it.
+    pub virsh: Heard,
+    /// What the silences of `mail` are longer beyond QEMU's downtime than those of its twin.
+    pub added: Added,
     /// A server on an overlay network, by its public address.
     pub overlay: Heard,
 }
@@ -46,12 +40,48 @@ pub struct Silences {
 pub struct Heard {
     /// QEMU's downtime.
     pub downtime_ms: Spread,
-    /// The paused protocol's price: a part of what is heard beyond it.
-    pub pause_ms: Spread,
+    /// The paused protocol's price: a part of what is heard beyond it. `virsh` alone has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause_ms: Option<Spread>,
     /// Datagrams.
     pub udp: Silence,
     /// Pages over one connection.
     pub http: Silence,
+}
+
+impl Heard {
+    fn of(crossings: &[Crossing]) -> Self {
+        let all = |part: fn(&Crossing) -> f64| crossings.iter().map(part).collect::<Vec<f64>>();
+        let downtime = all(|crossing| crossing.downtime_ms);
+        let pauses: Vec<f64> = crossings.iter().filter_map(|crossing| crossing.pause_ms).collect();
+        Self {
+            udp: Silence::of(&all(|crossing| crossing.udp_ms), &downtime),
+            http: Silence::of(&all(|crossing| crossing.http_ms), &downtime),
+            downtime_ms: Spread::of(downtime),
+            pause_ms: (!pauses.is_empty()).then(|| Spread::of(pauses)),
+        }
+    }
+}
+
+/// What Watari adds to what is heard beyond QEMU's downtime, pair by pair.
+#[derive(Clone, Debug, Serialize)]
+pub struct Added {
+    /// By datagrams.
+    pub udp_ms: Spread,
+    /// By pages over one connection.
+    pub http_ms: Spread,
+}
+
+impl Added {
+    fn of(ours: &[Crossing], theirs: &[Crossing]) -> Self {
+        let each = |beyond: fn(&Crossing) -> f64| {
+            Spread::of(ours.iter().zip(theirs).map(|(our, their)| beyond(our) - beyond(their)).collect())
+        };
+        Self {
+            udp_ms: each(|crossing| crossing.udp_ms - crossing.downtime_ms),
+            http_ms: each(|crossing| crossing.http_ms - crossing.downtime_ms),
+        }
+    }
 }
 
 /// The longest silence of each migration.
@@ -74,16 +104,20 @@ impl Silence {
 }
 
 impl Silences {
-    /// No silence is longer than QEMU's own downtime and 50 ms.
+    /// No silence is longer than QEMU's own downtime and 50 ms; and at the median Watari adds to what is heard under
+    /// `virsh` no more than the paused protocol may cost.
     #[must_use]
     pub fn bounds(&self) -> Vec<Bound> {
         let networks = [("provider", &self.provider), ("overlay", &self.overlay)];
         let each =
             networks.into_iter().flat_map(|(name, heard)| [(name, "udp", &heard.udp), (name, "http", &heard.http)]);
-        each.map(|(name, by, silence)| {
+        let beyond = each.map(|(name, by, silence)| {
             Bound::most(format!("{name}.{by}.beyond_ms.most"), silence.beyond_ms.most, MOST_BEYOND_MS)
-        })
-        .collect()
+        });
+        let added = [("udp", &self.added.udp_ms), ("http", &self.added.http_ms)];
+        let added =
+            added.map(|(by, spread)| Bound::most(format!("added.{by}_ms.median"), spread.median, MOST_PAUSE_MS));
+        beyond.chain(added).collect()
     }
 }
 
@@ -93,159 +127,85 @@ impl Silences {
 /// When a migration fails, or a connection does not survive it.
 pub fn run(stage: &Stage, runs: usize) -> anyhow::Result<Silences> {
     let lab = &stage.lab;
-    stage.ready("mail")?;
-    let mail = lab.watari(&["vm", "show", "mail"])?;
-    let address = mail["addresses"][0].as_str().context("mail has no address")?;
-    let provider = heard(stage, "mail", address, runs)?;
+    let (ours, theirs) = in_turn(stage, "mail", runs)?;
 
     let (network, subnet) = OVERLAY;
     stage.overlay(network, subnet)?;
     stage.server_at(ROAMER, network, "myodaiji")?;
     let public = stage.public_address(ROAMER)?;
     stage.until_page(&public, 120)?;
-    let overlay = heard(stage, ROAMER, &public, runs);
+    let overlay = alone(stage, ROAMER, &public, runs);
     lab.watari(&["address", "release", &public, "--yes"])?;
     lab.watari(&["vm", "delete", ROAMER, "--yes", "--wait"])?;
     for made in ["outside", network] {
         lab.watari(&["network", "delete", made, "--yes"])?;
     }
-    Ok(Silences { runs, provider, overlay: overlay? })
+    let (provider, virsh, added) = (Heard::of(&ours), Heard::of(&theirs), Added::of(&ours, &theirs));
+    Ok(Silences { runs, provider, virsh, added, overlay: Heard::of(&overlay?) })
 }
 
-fn heard(stage: &Stage, vm: &str, address: &str, runs: usize) -> anyhow::Result<Heard> {
-    let (mut downtime, mut pause) = (Vec::new(), Vec::new());
-    let (mut udp, mut http) = (Vec::new(), Vec::new());
-    // One uncounted crossing: a guest's first migration takes two to three times as long as its next.
+/// A server of the provider network and its twin, in turn between m1 and y1.
+fn in_turn(stage: &Stage, vm: &str, runs: usize) -> anyhow::Result<(Vec<Crossing>, Vec<Crossing>)> {
+    let lab = &stage.lab;
+    stage.ready(vm)?;
+    let shown = lab.watari(&["vm", "show", vm])?;
+    let address = shown["addresses"][0].as_str().with_context(|| format!("{vm} has no address"))?;
+    if shown["node"] != "m1" {
+        lab.watari(&["vm", "migrate", vm, "--to", "m1", "--wait"])?;
+    }
+    let twin = Carried::start(stage, vm, "m1")?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // One uncounted pair: a guest's first migration takes two to three times as long as its next.
     for run in 0..=runs {
-        let crossing = Crossing::of(stage, vm, address)?;
+        let (from, to) = if run.is_multiple_of(2) { ("m1", "y1") } else { ("y1", "m1") };
+        let our = Crossing::of(stage, vm, address, to)?;
+        let their = twin.cross(from, to)?;
+        if run == 0 {
+            continue;
+        }
+        eprintln!("{vm}: {our:?}, its twin: {their:?}");
+        ours.push(our);
+        theirs.push(their);
+    }
+    twin.end(if runs.is_multiple_of(2) { "y1" } else { "m1" })?;
+    Ok((ours, theirs))
+}
+
+fn alone(stage: &Stage, vm: &str, address: &str, runs: usize) -> anyhow::Result<Vec<Crossing>> {
+    let mut crossings = Vec::new();
+    // One uncounted crossing, as above.
+    for run in 0..=runs {
+        let crossing = Crossing::of(stage, vm, address, stage.other_side(vm)?)?;
         if run == 0 {
             continue;
         }
         eprintln!("{vm}: {crossing:?}");
-        downtime.push(crossing.downtime_ms);
-        pause.push(crossing.pause_ms);
-        udp.push(crossing.udp_ms);
-        http.push(crossing.http_ms);
+        crossings.push(crossing);
     }
-    let (datagrams, pages) = (Silence::of(&udp, &downtime), Silence::of(&http, &downtime));
-    Ok(Heard { downtime_ms: Spread::of(downtime), pause_ms: Spread::of(pause), udp: datagrams, http: pages })
+    Ok(crossings)
 }
 
 /// One migration, as it was measured and heard.
 #[derive(Debug)]
 struct Crossing {
     downtime_ms: f64,
-    pause_ms: f64,
+    /// None under `virsh`.
+    pause_ms: Option<f64>,
     udp_ms: f64,
     http_ms: f64,
 }
 
 impl Crossing {
-    fn of(stage: &Stage, vm: &str, address: &str) -> anyhow::Result<Self> {
+    fn of(stage: &Stage, vm: &str, address: &str, to: &str) -> anyhow::Result<Self> {
         let lab = &stage.lab;
-        let to = stage.other_side(vm)?;
-        let (datagrams, mut pages) = (Datagrams::to(lab, address)?, Pages::of(lab, address)?);
-        // Whoever has been spoken to before has been found in the network.
-        pages.ask().context("the web server does not answer")?;
-        let over = AtomicBool::new(false);
-        let (moved, udp, http) = thread::scope(|scope| {
-            let echoes = scope.spawn(|| datagrams.keep_sending(&over));
-            let read = scope.spawn(|| pages.keep_reading(&over));
-            let moved = lab.watari(&["vm", "migrate", vm, "--to", to, "--wait"]);
-            over.store(true, Ordering::Relaxed);
-            (moved, echoes.join(), read.join())
-        });
-        let moved = moved?;
-        let fell = || anyhow!("a listener fell");
-        let (udp, http) = (udp.map_err(|_| fell())??, http.map_err(|_| fell())??);
+        let (moved, silent) = while_heard(lab, address, || lab.watari(&["vm", "migrate", vm, "--to", to, "--wait"]))?;
         let measured = |field: &str| moved["measured"][field].as_f64().with_context(|| format!("no {field}"));
-        let millis = |silence: Duration| silence.as_secs_f64() * 1000.0;
         Ok(Self {
             downtime_ms: measured("downtime_ms")?,
-            pause_ms: measured("pause_ms")?,
-            udp_ms: millis(udp),
-            http_ms: millis(http),
+            pause_ms: Some(measured("pause_ms")?),
+            udp_ms: silent.udp_ms,
+            http_ms: silent.http_ms,
         })
-    }
-}
-
-/// Datagrams that the guest echoes.
-struct Datagrams(UdpSocket);
-
-impl Datagrams {
-    fn to(lab: &Lab, address: &str) -> anyhow::Result<Self> {
-        let socket = lab.within("client", || {
-            let socket = UdpSocket::bind(("0.0.0.0", 0))?;
-            socket.connect((address, ECHO))?;
-            Ok(socket)
-        })?;
-        socket.set_read_timeout(Some(EVERY * 20))?;
-        Ok(Self(socket))
-    }
-
-    /// Sends until an echo comes after `over`; the longest time between two echoes.
-    fn keep_sending(&self, over: &AtomicBool) -> anyhow::Result<Duration> {
-        let ended = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !ended.load(Ordering::Relaxed) {
-                    // What the network says of one that did not arrive is silence, too.
-                    let _ = self.0.send(b"echo");
-                    thread::sleep(EVERY);
-                }
-            });
-            let heard = self.keep_listening(over);
-            ended.store(true, Ordering::Relaxed);
-            heard
-        })
-    }
-
-    fn keep_listening(&self, over: &AtomicBool) -> anyhow::Result<Duration> {
-        let (mut gap, mut last, mut buffer) = (Gap::default(), Instant::now(), [0; 16]);
-        loop {
-            if self.0.recv(&mut buffer).is_ok() {
-                last = Instant::now();
-                gap.seen(last);
-                if over.load(Ordering::Relaxed) {
-                    return Ok(gap.longest(last));
-                }
-            }
-            ensure!(last.elapsed() < PATIENCE, "no echo for {} s", PATIENCE.as_secs());
-        }
-    }
-}
-
-/// Pages over one connection.
-struct Pages(BufReader<TcpStream>);
-
-impl Pages {
-    fn of(lab: &Lab, address: &str) -> anyhow::Result<Self> {
-        let server: SocketAddr = format!("{address}:{HTTP}").parse()?;
-        let stream = lab.within("client", || Ok(TcpStream::connect_timeout(&server, PATIENCE)?))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    fn ask(&mut self) -> anyhow::Result<()> {
-        self.0.get_mut().write_all(QUESTION)?;
-        let (status, _) = answer::read(&mut self.0)?;
-        ensure!(status == 200, "the page is answered with {status}");
-        Ok(())
-    }
-
-    /// Reads until a page comes after `over`; the longest time between two pages.
-    fn keep_reading(&mut self, over: &AtomicBool) -> anyhow::Result<Duration> {
-        let mut gap = Gap::default();
-        loop {
-            self.ask().context("the connection did not survive")?;
-            let now = Instant::now();
-            gap.seen(now);
-            if over.load(Ordering::Relaxed) {
-                return Ok(gap.longest(now));
-            }
-            thread::sleep(EVERY);
-        }
     }
 }
 
@@ -253,20 +213,43 @@ impl Pages {
 mod tests {
     use super::*;
 
+    /// Crossings with these silences of datagrams, after QEMU's downtimes of 100 and 40 ms.
+    fn crossings(udp: [f64; 2]) -> Vec<Crossing> {
+        let one = |(udp_ms, downtime_ms)| Crossing { downtime_ms, pause_ms: Some(5.0), udp_ms, http_ms: udp_ms };
+        udp.into_iter().zip([100.0, 40.0]).map(one).collect()
+    }
+
+    fn silences(udp: [f64; 2], virsh: [f64; 2]) -> Silences {
+        let (ours, theirs) = (crossings(udp), crossings(virsh));
+        Silences {
+            runs: 2,
+            provider: Heard::of(&ours),
+            virsh: Heard::of(&theirs),
+            added: Added::of(&ours, &theirs),
+            overlay: Heard::of(&crossings([120.0, 60.0])),
+        }
+    }
+
+    fn missed(silences: &Silences) -> Vec<String> {
+        silences.bounds().into_iter().filter(|bound| !bound.is_kept()).map(|bound| bound.what).collect()
+    }
+
     #[test]
     fn the_longest_silence_of_all_is_bounded_by_the_downtime_of_its_own_migration() {
-        let silence = |longest: &[f64]| Silence::of(longest, &[100.0, 40.0]);
-        let heard = |udp| Heard {
-            downtime_ms: Spread::of(vec![100.0, 40.0]),
-            pause_ms: Spread::of(vec![5.0, 5.0]),
-            udp,
-            http: silence(&[150.0, 90.0]),
-        };
-        let silences = |udp| Silences { runs: 2, provider: heard(udp), overlay: heard(silence(&[120.0, 60.0])) };
-        let kept = silences(silence(&[149.0, 50.0]));
+        let kept = silences([149.0, 50.0], [120.0, 60.0]);
         assert_eq!(kept.provider.udp.distribution, [10.0, 49.0]);
-        assert!(kept.bounds().iter().all(Bound::is_kept), "{:?}", kept.bounds());
-        let missed = silences(silence(&[110.0, 91.0])).bounds();
-        assert_eq!(missed.iter().filter(|bound| !bound.is_kept()).count(), 1, "{missed:?}");
+        assert_eq!(missed(&kept), [""; 0]);
+        let beyond = ["provider.udp.beyond_ms.most", "provider.http.beyond_ms.most"];
+        assert_eq!(missed(&silences([110.0, 91.0], [120.0, 60.0])), beyond);
+    }
+
+    #[test]
+    fn what_is_heard_under_virsh_as_well_is_nothing_that_watari_adds() {
+        // 98 and 102 ms beyond, 70 and 60 of which virsh has by itself.
+        let slow = silences([198.0, 142.0], [170.0, 100.0]);
+        assert_eq!((slow.added.udp_ms.least, slow.added.udp_ms.most), (28.0, 42.0));
+        assert_eq!(missed(&slow).iter().filter(|what| what.starts_with("added")).count(), 0);
+        let ours = silences([198.0, 142.0], [130.0, 80.0]);
+        assert_eq!(missed(&ours).iter().filter(|what| what.starts_with("added")).count(), 2);
     }
 }

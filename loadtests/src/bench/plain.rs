@@ -80,13 +80,18 @@ impl Twin {
             // The disk first: its name has the UUID in it.
             .replace(&disk, &twin.disk)
             .replace(&uuid, &format!("{}{number:02x}", &uuid[..uuid.len() - 2]))
-            .replace(&mac, &format!("52:57:ff:00:00:{number:02x}"));
+            .replace(&mac, &Self::mac(number));
         if let Some(tap) = tap {
             own = own.replace(&format!("'{tap}'"), &format!("'{}'", twin.name));
         }
         twin.make_disk(node, &[])?;
         std::fs::write(lab.file(node, &twin.definition()), own)?;
         Ok(twin)
+    }
+
+    /// What the network card of a twin of this number is called.
+    pub(super) fn mac(number: u8) -> String {
+        format!("52:57:ff:00:00:{number:02x}")
     }
 
     fn definition(&self) -> String {

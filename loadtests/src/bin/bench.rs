@@ -46,7 +46,8 @@ enum What {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
         runs: u16,
     },
-    /// How long a client hears nothing of a server that migrates, on a provider and on an overlay network.
+    /// How long a client hears nothing of a server that migrates, on a provider network (beside a twin that virsh carries)
+    /// and on an overlay network.
     Network {
         /// How many migrations on each.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]

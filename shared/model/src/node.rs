@@ -133,6 +133,17 @@ pub struct Protection {
     pub identity: Enforcement,
     /// The rules of firewall groups.
     pub firewall: Enforcement,
+    /// Whether its configuration wants guests to be held to that (`networks.guard`); not from an agent that does not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wanted: bool,
+}
+
+impl Protection {
+    /// Whether guests could take one another's addresses here, and no operator has said that they may.
+    #[must_use]
+    pub fn lets_guests_lie(&self) -> bool {
+        self.wanted && self.identity != Enforcement::Enforced
+    }
 }
 
 /// What a node is and has. Sent by its agent when it starts and whenever something changes.

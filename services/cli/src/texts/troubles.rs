@@ -278,9 +278,9 @@ troubles! {
     /// Guests may spoof.
     NotGuarded { node, reason } "node.not-guarded" Warning
         en "node {node} does not hold guests to their own addresses: {reason}"
-           "a guest there can take another's address" "watari node show {node}"
+           "a guest there can take another's address, and unless networks.guard is false there, no server is placed on it" "watari node show {node}"
         ja "ノード {node} はゲストのなりすましを防止できません: {reason}"
-           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます" "詳細は watari node show {node} で確認できます";
+           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます。networks.guard が false でない限り、サーバは配置されません" "詳細は watari node show {node} で確認できます";
     /// Firewall groups do not work there.
     NoFirewall { node, reason } "node.no-firewall" Note
         en "node {node} cannot enforce firewall groups: {reason}"

@@ -18,7 +18,7 @@
 //! | the target is there, receives servers, and is where this outage's go | `unknown-node`, `closed-node`, `astray` |
 //! | memory, processors and disk, with what may be promised beyond, at any time of the plan | `room` |
 //! | who keeps apart is on no node with others of its group | `apart` |
-//! | processor, networks, base image; labels, firmware, firewall groups | `processor`, `network`, `image`, `means` |
+//! | processor, networks, base image; labels, firmware, rules, firewall groups | `processor`, `network`, `image`, `means` |
 //! | one that depends on others begins after them, and never at once | `order` |
 //! | who writes faster than its copy travels is told of | none: that is added |
 //! | the time is no less than what the bytes take at the most that may travel | none: no time is told |
@@ -272,6 +272,7 @@ fn has_means(vm: &Vm, node: &Node) -> bool {
     let is_lost_disk = |leftover: &watari_model::vm::Leftover| leftover.newest && leftover.node == node.name;
     spec.node_labels.iter().all(|(key, value)| has.labels.get(key) == Some(value))
         && (spec.base.firmware != Firmware::Uefi || has.host.uefi)
+        && !has.protection.lets_guests_lie()
         && (spec.firewalls.is_empty() || has.protection.firewall == Enforcement::Enforced)
         && !vm.leftovers.iter().any(is_lost_disk)
         && !has.disks.contains_key(&vm.uuid)

@@ -53,7 +53,7 @@ fn node(name: &str, site: &str) -> NodeHealth {
     one.node.site = site.parse().unwrap();
     one.node.cordoned = false;
     one.node.fencing = FencingView { configured: true, last: None };
-    one.node.protection = Protection { identity: Enforcement::Enforced, firewall: Enforcement::Enforced };
+    one.node.protection = Protection { identity: Enforcement::Enforced, firewall: Enforcement::Enforced, wanted: true };
     let bridge = Bridge {
         segment: "campus".parse().unwrap(),
         name: "br0".to_owned(),

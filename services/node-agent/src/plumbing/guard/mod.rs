@@ -158,7 +158,7 @@ impl Guard {
         let marks = Marks { bridges, run: run.to_owned() };
         let reason = if on { "no rule has been laid yet" } else { "networks.guard is false in node-agent.toml" };
         let missing = || Enforcement::Missing { reason: reason.to_owned() };
-        let protection = Quick::new(Protection { identity: missing(), firewall: missing() });
+        let protection = Quick::new(Protection { identity: missing(), firewall: missing(), wanted: on });
         Self { on, marks, state: Mutex::default(), protection, known: watch::Sender::default() }
     }
 
@@ -242,7 +242,8 @@ impl Guard {
         }
         let held = self.is_identity_held();
         match self.lay(&mut state).await {
-            // Where nothing could ever be laid, nothing is shut either; that was said at the start.
+            // Where nothing could ever be laid, nothing is shut either; that was said at the start, and the
+            // scheduler chooses such a node for nobody.
             Err(_) if !held && !state.needs_groups() => Ok(()),
             outcome => outcome,
         }

@@ -25,13 +25,13 @@ fn rule(direction: Direction, protocol: Protocol, port: Option<&str>, peer: Peer
     Rule { direction, protocol, ports: port.map(|text| text.parse().unwrap()), peer }
 }
 
-fn tcp_in(port: &str) -> Rule {
+pub(super) fn tcp_in(port: &str) -> Rule {
     rule(Direction::In, Protocol::Tcp, Some(port), Peer::Anywhere)
 }
 
 /// The groups `mail` (with these rules) and `web` (which `mail` may reach at port 80, and whose servers
 /// may reach only port 9000).
-fn policy(mail: &[Rule]) -> Policy {
+pub(super) fn policy(mail: &[Rule]) -> Policy {
     let from_mail = rule(Direction::In, Protocol::Tcp, Some("80-81"), Peer::Group("mail".parse().unwrap()));
     let campus = Peer::Cidr("203.0.113.0/28".parse().unwrap());
     let out = rule(Direction::Out, Protocol::Tcp, Some("9000"), campus);
@@ -52,7 +52,7 @@ fn dial(machine: &'static str, to: &'static str, port: u16, within_ms: u64) -> O
     })
 }
 
-fn reaches(machine: &'static str, to: &'static str, port: u16) -> bool {
+pub(super) fn reaches(machine: &'static str, to: &'static str, port: u16) -> bool {
     let target = [("203.0.113.10", "campus"), (MAIL.address, "mail"), (WEB.address, "web")];
     let of = target.iter().find(|(address, _)| *address == to).unwrap().1;
     let _listener = listen(of, port);
@@ -61,13 +61,13 @@ fn reaches(machine: &'static str, to: &'static str, port: u16) -> bool {
 }
 
 /// A connection and both its ends.
-struct Call {
+pub(super) struct Call {
     caller: TcpStream,
     callee: TcpStream,
 }
 
 impl Call {
-    fn make(from: &'static str, of: &'static str, to: &'static str, port: u16) -> Self {
+    pub(super) fn make(from: &'static str, of: &'static str, to: &'static str, port: u16) -> Self {
         let listener = listen(of, port);
         let caller = dial(from, to, port, 10_000).unwrap();
         let callee = listener.accept().unwrap().0;
@@ -75,7 +75,7 @@ impl Call {
     }
 
     /// Whether what either end says is heard at the other within the time.
-    fn lives(&mut self, within_ms: u64) -> bool {
+    pub(super) fn lives(&mut self, within_ms: u64) -> bool {
         says(&mut self.caller, &mut self.callee, within_ms) && says(&mut self.callee, &mut self.caller, within_ms)
     }
 
@@ -110,7 +110,7 @@ fn says(speaker: &mut TcpStream, hearer: &mut TcpStream, within_ms: u64) -> bool
     }
 }
 
-fn grouped(guest: Guest) -> watari_contracts::agent::Server {
+pub(super) fn grouped(guest: Guest) -> watari_contracts::agent::Server {
     let mut server = guest.server();
     server.firewalls = vec![guest.name.parse().unwrap()];
     server
@@ -163,12 +163,17 @@ pub(crate) async fn hold(open: impl Fn() -> Plumbing) {
     assert!(!reaches("campus", WEB.address, 80) && !reaches("mail", WEB.address, 82));
     assert!(reaches("web", CAMPUS, 9000) && !reaches("web", CAMPUS, 9001), "a rule for out closes the rest");
     run(&format!("ip netns exec campus ping -c 1 -W 5 {}", MAIL.address));
-    broadcasts();
+    // What is for all has no address that a rule could name.
+    unasked("203.0.113.255", 9002);
 
     // A connection that this node has not seen begin is only taken up after an arrival.
     assert!(!old.lives(REFUSED_MS), "the middle of a connection that nobody began");
     node.expect(&grouped(MAIL)).await.unwrap();
     assert!(old.lives(10_000), "what was held up comes through");
+    // That is all that an arrival opens: whatever begins something is shut as before, and UDP has no middle.
+    node.expect(&grouped(WEB)).await.unwrap();
+    assert!(!reaches("campus", MAIL.address, 26) && !reaches("web", CAMPUS, 9001), "an arrival opens a shut port");
+    unasked(MAIL.address, 9003);
 
     // Changes are felt at once; what is open stays open.
     let mut open_call = Call::make("campus", "mail", MAIL.address, 25);
@@ -220,17 +225,15 @@ pub(crate) async fn hold(open: impl Fn() -> Plumbing) {
     assert_eq!((switch().as_str(), read(LIBERAL).as_str()), ("0", "0"), "all is as it was found");
 }
 
-/// What is for all has no address that a rule could name, and does not reach a guarded server.
-fn broadcasts() {
-    let (mail, node) = (socket("mail", "0.0.0.0:9002"), socket("web", "0.0.0.0:9002"));
-    let speaker = socket("campus", "0.0.0.0:0");
-    speaker.send_to(b"everybody", "203.0.113.255:9002").unwrap();
+/// What nobody at a guarded server asked for and no rule lets in does not reach it by UDP, sent to this address.
+fn unasked(to: &str, port: u16) {
+    let (mail, speaker) = (socket("mail", &format!("0.0.0.0:{port}")), socket("campus", "0.0.0.0:0"));
+    speaker.send_to(b"unasked", (to, port)).unwrap();
     // `mail` asks, so that the answer may come.
     mail.send_to(b"anything?", speaker_address(&speaker)).unwrap();
     let (_, from) = heard(&speaker);
     speaker.send_to(b"for mail", from).unwrap();
     assert_eq!(heard(&mail).0, "for mail");
-    drop(node);
 }
 
 fn speaker_address(speaker: &std::net::UdpSocket) -> (&'static str, u16) {

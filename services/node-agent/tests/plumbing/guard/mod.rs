@@ -5,6 +5,7 @@
 
 mod firewall;
 mod ipv6;
+mod killed;
 mod metadata;
 pub(crate) mod wire;
 
@@ -26,6 +27,11 @@ fn a_guarded_server_is_reached_as_its_groups_say() {
 }
 
 #[test]
+fn rules_stand_and_nothing_opens_when_nft_is_killed_and_the_next_look_lays_what_is_due() {
+    in_a_network_of_its_own("guard::nft_killed");
+}
+
+#[test]
 fn a_guest_with_ipv6_has_its_own_address_and_speaks_for_no_other() {
     in_a_network_of_its_own("guard::both_families");
 }
@@ -43,6 +49,17 @@ async fn groups() {
     let layout = Layout::new(&folder.join("data"), &folder.join("run"));
     layout.make().unwrap();
     firewall::hold(|| plumbing(&layout)).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+#[ignore = "runs in a namespace that the other test makes"]
+async fn nft_killed() {
+    wire::lay();
+    let folder = PathBuf::from(format!("/tmp/watari-nft-{}", std::process::id()));
+    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
+    layout.make().unwrap();
+    killed::hold(&folder, || plumbing(&layout)).await;
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -25,7 +25,8 @@ pub(crate) enum Flaw {
     Network(NodeName),
     /// The node can get its base image from nowhere.
     Image(NodeName),
-    /// The node lacks something else that it needs there: a label, firmware, firewall groups, or a free name for its disk.
+    /// The node lacks something else that it needs there: a label, firmware, rules on taps, firewall groups, or a free
+    /// name for its disk.
     Means(NodeName),
     /// It would begin before, or at once with, one on which it depends.
     Order(VmName),

@@ -185,6 +185,10 @@ fn a_guest_goes_only_where_its_processor_networks_image_and_means_are() {
     let mut vms = two();
     vms[1].spec.node_labels.insert("disk".to_owned(), "ssd".to_owned());
     second_is("means", &campus(vms), vec![to(0, "y1"), to(1, "y2")]);
+
+    let mut snap = campus(two());
+    edit_node(&mut snap, "y2", |node| node.inventory.protection.wanted = true);
+    second_is("means", &snap, vec![to(0, "y1"), to(1, "y2")]);
 }
 
 #[test]

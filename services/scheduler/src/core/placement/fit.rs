@@ -30,6 +30,7 @@ pub(crate) enum Unfit {
     SegmentMtu { segment: String, mtu: u32 },
     Vlan,
     Tunnel(u32),
+    Identity,
     Firewall,
     Uefi,
     Base,
@@ -99,6 +100,7 @@ impl Unfit {
             }
             Self::Vlan => "without VLANs in its kernel (module 8021q)".to_owned(),
             Self::Tunnel(mtu) => format!("without a tunnel for overlay packets of {mtu} bytes"),
+            Self::Identity => "without rules that hold servers to their own addresses (nftables)".to_owned(),
             Self::Firewall => "without the means to enforce its firewall groups".to_owned(),
             Self::Uefi => "without UEFI firmware".to_owned(),
             Self::Base => "without its base image, which no front end has".to_owned(),
@@ -127,6 +129,7 @@ impl Unfit {
             }
             Self::Vlan => "カーネルに VLAN 機能 (モジュール 8021q) なし".to_owned(),
             Self::Tunnel(mtu) => format!("オーバーレイネットワークの {mtu} バイトのパケットを運べるトンネルなし"),
+            Self::Identity => "サーバのなりすましを防ぐ規則 (nftables) なし".to_owned(),
             Self::Firewall => "ファイアウォールグループを適用する手段なし".to_owned(),
             Self::Uefi => "UEFI ファームウェアなし".to_owned(),
             Self::Base => "ベースイメージなし (どのフロントエンドにもなし)".to_owned(),
@@ -248,6 +251,9 @@ pub(super) fn suits(need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
     let carried = node.inventory.tunnel.map_or(0, |tunnel| tunnel.mtu.saturating_sub(network::ENCAPSULATION));
     if let Some(mtu) = need.tunnel_mtu.filter(|mtu| *mtu > carried) {
         return Err(Unfit::Tunnel(mtu));
+    }
+    if node.inventory.protection.lets_guests_lie() {
+        return Err(Unfit::Identity);
     }
     if !need.vm.spec.firewalls.is_empty() && node.inventory.protection.firewall != Enforcement::Enforced {
         return Err(Unfit::Firewall);

@@ -9,7 +9,7 @@ use watari_model::{
     Document, NodeName, Refusal,
     image::Firmware,
     network::{ENCAPSULATION, Kind, Network, Overlay},
-    node::{self, Enforcement, Node, Tunnel, Virtualisation},
+    node::{self, Enforcement, Node, Protection, Tunnel, Virtualisation},
     outage::{Outage, Scope},
     vm::{Company, Membership, Vm},
 };
@@ -264,6 +264,27 @@ fn a_guarded_server_goes_only_where_its_groups_are_enforced() {
     assert_eq!(choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), ANYWHERE, &[]).unwrap().as_str(), "m2");
     let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
     assert!(refused.english().cause.contains("without the means to enforce its firewall groups"), "{refused}");
+}
+
+#[test]
+fn a_server_goes_only_where_it_is_held_to_its_own_addresses_unless_an_operator_has_switched_that_off() {
+    let mut failing = documents::node("m1", "myodaiji", 4_096);
+    failing.inventory.protection.wanted = true;
+    let mut able = documents::node("m2", "myodaiji", 1_024);
+    able.inventory.protection = Protection { identity: Enforcement::Enforced, wanted: true, ..Protection::default() };
+    let mut snap = snapshot(vec![failing, able.clone()]);
+    let (rules, vm) = (Rules::default(), documents::vm("mail", 192));
+    let chosen = |snap: &Snapshot| choose(&Rooms::of(snap, &rules), &Need::start(&vm, snap), ANYWHERE, &[]);
+    assert_eq!(chosen(&snap).unwrap().as_str(), "m2");
+    let refused = check(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), &documents::name("m1")).unwrap_err();
+    assert!(
+        refused.english().cause.contains("it is without rules that hold servers to their own addresses"),
+        "{refused}"
+    );
+    assert!(refused.japanese().cause.contains("なりすましを防ぐ規則"), "{:?}", refused.japanese());
+    // `networks.guard = false` there, or an agent that does not say: as before.
+    snap.nodes = docs([documents::node("m1", "myodaiji", 4_096), able]);
+    assert_eq!(chosen(&snap).unwrap().as_str(), "m1");
 }
 
 #[test]
