@@ -6,6 +6,7 @@ mod asking;
 mod backup;
 mod calendar;
 mod command;
+mod completion;
 mod console;
 mod declared;
 mod doctor;

@@ -7,10 +7,16 @@ use watari_testkit::TempDir;
 
 #[test]
 fn each_shell_is_told_every_noun_and_its_verbs() {
-    for (shell, mark) in [("bash", "complete -F _watari"), ("zsh", "#compdef watari"), ("fish", "complete -c watari")] {
+    for (shell, marks) in [
+        ("bash", ["complete -F _watari_named ", "\n_watari_named() {\n"]),
+        ("zsh", ["#compdef watari\n", "]:NODE:_watari_names'"]),
+        ("fish", ["complete -c watari -n __fish_watari_names -f -a", " -r -f -a '(__fish_watari_values)'"]),
+    ] {
         let ran = Ran::of(bare(&["completion", shell]).output().unwrap());
         assert_eq!(ran.status, 0, "{ran:?}");
-        assert!(ran.out.contains(mark), "{shell}: {}", ran.out);
+        assert!(marks.iter().all(|mark| ran.out.contains(mark)), "{shell}: {}", ran.out);
+        assert!(ran.out.contains("watari names -- "), "{shell} asks for no names");
+        assert!(!ran.out.contains("enrol"), "{shell} completes what nobody types");
         for word in ["evacuate", "console-log", "completion", "wait-timeout"] {
             assert!(ran.out.contains(word), "{shell} does not complete {word}");
         }
