@@ -128,7 +128,7 @@ fn run(options: Options) -> Result<(), Failure> {
         Verb::Init(init) => return init.run(out),
         Verb::Token(verb) => return verb.run(out),
         Verb::Completion(completion) => return out.text(&completion.script()?),
-        Verb::Manual(manual) => return manual.run(),
+        Verb::Manual(manual) => return manual.run(out.lang),
         Verb::Backup(backup) => {
             if let Some(done) = backup.alone(out) {
                 return done;
