@@ -169,6 +169,22 @@ impl Out {
         }
     }
 
+    /// The same of sentences beside tables, which a narrow terminal shows in as many lines as they take.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn reported<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        names: impl IntoIterator<Item = String>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        self.told(value, names, || match pairs::columns() {
+            Some(columns) => wrap::folded(&text(), usize::from(columns)),
+            None => text(),
+        })
+    }
+
     /// What is deleted: as it was last for programs, and that it is gone for people.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod forms;
 mod growing;
 mod joining;
 mod manual;
+mod narrow;
 mod next_steps;
 mod permissions;
 mod report;
