@@ -48,7 +48,8 @@ pub(super) fn folded(text: &str, columns: usize) -> String {
         let rest = line.trim_start_matches(' ');
         let indent = line.len() - rest.len();
         let room = columns.saturating_sub(indent);
-        if line.width() <= columns || longest(rest) > room {
+        // What has colours is a table's, which fits.
+        if line.width() <= columns || longest(rest) > room || line.contains('\x1b') {
             return line.to_owned();
         }
         let lines = wrapped(rest, room).into_iter().map(|part| format!("{:indent$}{part}", ""));

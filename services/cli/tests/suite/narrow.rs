@@ -52,7 +52,7 @@ const NETWORK: &[(&str, &str)] = &[
 
 fn stub(cloud: &Cloud, identity: &str, answers: &'static [(&'static str, &'static str)]) -> Stub {
     let subjects: Vec<&str> = answers.iter().map(|(subject, _)| *subject).collect();
-    Stub::start(cloud, identity, &subjects, |subject, _: &Value| -> Answer {
+    Stub::start(cloud, identity, &subjects, move |subject, _: &Value| -> Answer {
         let (_, name) = answers.iter().find(|(answered, _)| *answered == subject).unwrap();
         let mut reply = sample(&format!("reply.{name}.json"));
         if let Some(next) = reply.get_mut("next") {
