@@ -13,21 +13,22 @@ use crate::support::{
 use serde_json::{Value, json};
 use watari_testkit::free_port;
 
-/// The view of a sample under another name.
-fn called(sample_name: &str, name: &str) -> Value {
-    let mut view = sample(sample_name);
-    view["name"] = name.into();
-    view
+/// A sample's view, once under each name.
+fn called(sample_name: &str, names: &[&str]) -> Vec<Value> {
+    let view = |name: &&str| {
+        let mut view = sample(sample_name);
+        view["name"] = (*name).into();
+        view
+    };
+    names.iter().map(view).collect()
 }
 
 fn answer(subject: &str, _: &Value) -> Answer {
+    let vms = || called("reply.VmView.json", &["mail", "mail-copy", "web"]);
+    let nodes = || called("reply.NodeView.json", &["m1", "y1"]);
     Reply(match subject {
-        "watari.v1.vm.list" => {
-            json!({"vms": ["mail", "mail-copy", "web"].map(|name| called("reply.VmView.json", name)), "next": null})
-        }
-        "watari.v1.node.list" => {
-            json!({"nodes": ["m1", "y1"].map(|name| called("reply.NodeView.json", name)), "next": null})
-        }
+        "watari.v1.vm.list" => json!({"vms": vms(), "next": null}),
+        "watari.v1.node.list" => json!({"nodes": nodes(), "next": null}),
         _ => sample("reply.SitePage.json"),
     })
 }
@@ -47,7 +48,7 @@ fn servers_nodes_and_sites_are_completed_by_the_names_that_the_cloud_knows() {
         ("site evacuate ", "myodaiji\nyamate\n"),
         ("vm show x", ""),
     ] {
-        let words = [&["names", "--"][..], &line.split(' ').collect::<Vec<_>>()].concat();
+        let words: Vec<&str> = ["names", "--"].into_iter().chain(line.split(' ')).collect();
         // Whoever looks on may complete as well. On a busy machine the answer may come too late for one try.
         eventually(|| {
             let ran = Ran::of(cloud.command("viewer", &words).output().unwrap());
