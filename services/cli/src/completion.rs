@@ -1,9 +1,19 @@
-//! `watari completion`: the script with which a shell completes what is typed.
+//! `watari completion`: the script with which a shell completes what is typed. The generator knows commands and options;
+//! for the names of servers, nodes and whatever else there is each script asks `watari names`.
 
-use clap::{Args, CommandFactory, ValueEnum};
+mod typed;
+
+pub use typed::Names;
+
+use clap::{Args, Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell as Generator, generate};
 
 use crate::{options::Options, texts::faults::Fault};
+
+/// What each shell asks with.
+const BASH: &str = include_str!("completion/names.bash");
+const ZSH: &str = include_str!("completion/names.zsh");
+const FISH: &str = include_str!("completion/names.fish");
 
 /// A shell that completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,6 +47,33 @@ impl Shell {
     fn of_path(path: &str) -> Option<Self> {
         Self::from_str(path.rsplit('/').next().unwrap_or_default(), false).ok()
     }
+
+    /// Its script, by the generator's.
+    fn with_names(self, script: &str) -> String {
+        match self {
+            Self::Bash => script.replace("complete -F _watari ", "complete -F _watari_named ") + BASH,
+            // The line as a whole is known to the outermost function alone.
+            Self::Zsh => script
+                .replace(":_default'", ":_watari_names'")
+                .replace("_watari() {\n", "_watari() {\n    local -a watari_words=(\"${(@)words[2,CURRENT]}\")\n")
+                .replace("autoload -U is-at-least\n", &format!("autoload -U is-at-least\n\n{ZSH}")),
+            // Each option that takes anything asks for itself.
+            Self::Fish => {
+                let lines = script.lines().map(|line| match line.strip_suffix(" -r") {
+                    Some(option) => format!("{option} -r -f -a '(__fish_watari_values)'\n"),
+                    None => format!("{line}\n"),
+                });
+                lines.collect::<String>() + FISH
+            }
+        }
+    }
+}
+
+/// What people type: all but what is hidden.
+fn shown() -> Command {
+    let all = Options::command();
+    let shown = all.get_subcommands().filter(|below| !below.is_hide_set()).cloned();
+    Command::new("watari").version(env!("CARGO_PKG_VERSION")).args(all.get_arguments().cloned()).subcommands(shown)
 }
 
 impl Completion {
@@ -53,7 +90,7 @@ impl Completion {
             Shell::Fish => Generator::Fish,
         };
         let mut script = Vec::new();
-        generate(generator, &mut Options::command(), "watari", &mut script);
-        Ok(String::from_utf8_lossy(&script).trim_end().to_owned())
+        generate(generator, &mut shown(), "watari", &mut script);
+        Ok(shell.with_names(&String::from_utf8_lossy(&script)).trim_end().to_owned())
     }
 }

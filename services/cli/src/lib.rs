@@ -27,6 +27,7 @@ pub mod known;
 pub mod lang;
 pub mod manual;
 pub mod migration;
+mod names;
 pub mod network;
 pub mod node;
 pub mod options;
@@ -127,7 +128,7 @@ fn run(options: Options) -> Result<(), Failure> {
         Verb::Init(init) => return init.run(out),
         Verb::Token(verb) => return verb.run(out),
         Verb::Completion(completion) => return out.text(&completion.script()?),
-        Verb::Manual(manual) => return manual.run(),
+        Verb::Manual(manual) => return manual.run(out.lang),
         Verb::Backup(backup) => {
             if let Some(done) = backup.alone(out) {
                 return done;
@@ -158,6 +159,8 @@ async fn dispatched(options: Options, out: Out) -> Result<(), Failure> {
         // Who lets hosts in, or is not in yet, is not on the bus.
         Verb::Join(join) => return join.run(out).await,
         Verb::Enrol(enrol) => return enrol.run().await,
+        // Whoever presses Tab is told of no trouble.
+        Verb::Names(names) => return names.run(&options.global, out).await,
         // Root on a front end has an identity for this alone.
         Verb::Backup(_) => Session::of_backup(&options.global)?,
         _ => Session::new(&options.global)?,
@@ -202,6 +205,7 @@ async fn asked(verb: Verb, ctx: &Context) -> Result<(), Failure> {
         | Verb::Join(_)
         | Verb::Enrol(_)
         | Verb::Completion(_)
+        | Verb::Names(_)
         | Verb::Manual(_) => Ok(()),
     }
 }

@@ -8,7 +8,17 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use crate::{failure::Failure, options::Options, texts::faults::Fault};
+use crate::{
+    failure::Failure,
+    lang::Lang,
+    options::Options,
+    texts::{faults::Fault, help},
+};
+
+/// What sections are called that have no heading of the help's own, in English and Japanese. By the first of them
+/// `whatis` finds what a page is about, in either language.
+const HEADINGS: [(&str, &str); 4] =
+    [("NAME", "名前"), ("SYNOPSIS", "書式"), ("DESCRIPTION", "説明"), ("NOTES", "補足")];
 
 /// Write the manual's pages, one a command, into a folder
 #[derive(Debug, Args)]
@@ -19,24 +29,27 @@ pub struct Manual {
 }
 
 impl Manual {
-    /// Writes them.
+    /// Writes them in a language.
     ///
     /// # Errors
     /// [`Failure`] if a file cannot be written.
-    pub fn run(&self) -> Result<(), Failure> {
+    pub fn run(&self, lang: Lang) -> Result<(), Failure> {
         let mut command = Options::command().disable_help_subcommand(true);
-        command.build();
-        Ok(self.write(&command)?)
+        match lang {
+            Lang::En => command.build(),
+            Lang::Ja => command = help::in_japanese(command),
+        }
+        Ok(self.write(&command, lang)?)
     }
 
-    fn write(&self, command: &Command) -> Result<(), Fault> {
+    fn write(&self, command: &Command, lang: Lang) -> Result<(), Fault> {
         for below in shown(command) {
-            self.write(below)?;
+            self.write(below, lang)?;
         }
         let source = format!("watari {}", env!("CARGO_PKG_VERSION"));
         let man = Man::new(command.clone()).source(source).manual("Watari");
         let path = self.folder.join(man.get_filename());
-        let written = page(&man, command).and_then(|page| fs::write(&path, page));
+        let written = page(&man, command).and_then(|page| fs::write(&path, under_headings(page, lang)));
         written.map_err(|error| Fault::File { path: path.display().to_string(), detail: error.to_string() })
     }
 }
@@ -66,4 +79,16 @@ fn page(man: &Man, command: &Command) -> io::Result<Vec<u8>> {
         roff.to_writer(&mut page)?;
     }
     Ok(page)
+}
+
+/// The page with its headings in a language.
+fn under_headings(page: Vec<u8>, lang: Lang) -> Vec<u8> {
+    if lang == Lang::En {
+        return page;
+    }
+    let mut text = String::from_utf8_lossy(&page).into_owned();
+    for (en, ja) in HEADINGS {
+        text = text.replace(&format!("\n.SH {en}\n"), &format!("\n.SH {ja}\n"));
+    }
+    text.into_bytes()
 }

@@ -21,7 +21,7 @@ use crate::{
     format, input, known,
     lang::Lang,
     options::{Consent, Waiting},
-    out::{Column, Row, joined},
+    out::{Column, Row, Tone, joined},
     outage,
     session::login,
     texts::{
@@ -308,6 +308,15 @@ impl Row for NodeView {
     fn wide_cells(&self, _: Lang) -> Vec<String> {
         let (libvirt, qemu, agent) = (self.libvirt.clone(), self.qemu.clone(), self.agent.clone());
         vec![self.cpu_model.clone(), segments(self), libvirt, qemu, agent]
+    }
+
+    fn tone(&self) -> Tone {
+        match self.state {
+            node::State::Ready if self.cordoned => Tone::Unusual,
+            node::State::Ready => Tone::Usual,
+            node::State::Suspect => Tone::Unusual,
+            node::State::Lost => Tone::Bad,
+        }
     }
 
     fn none() -> Word {

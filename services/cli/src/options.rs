@@ -196,6 +196,9 @@ pub enum Verb {
     Setup(setup::Setup),
     /// Print the script with which a shell completes what is typed
     Completion(completion::Completion),
+    /// Print the names that the last word of a line may become
+    #[command(hide = true)]
+    Names(completion::Names),
     /// Write the manual's pages, one a command, into a folder
     #[command(hide = true)]
     Manual(manual::Manual),

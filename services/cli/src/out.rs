@@ -3,7 +3,10 @@
 
 mod fit;
 mod pairs;
+mod tone;
 mod wrap;
+
+pub use tone::Tone;
 
 use std::io::{ErrorKind, Write};
 
@@ -109,6 +112,10 @@ pub trait Row: Serialize {
     fn name(&self) -> String {
         self.cells(Lang::En).into_iter().next().unwrap_or_default()
     }
+    /// How much it wants to be looked at.
+    fn tone(&self) -> Tone {
+        Tone::Usual
+    }
     /// What a list of none says.
     fn none() -> Word;
 }
@@ -169,6 +176,22 @@ impl Out {
         }
     }
 
+    /// The same of sentences beside tables, which a narrow terminal shows in as many lines as they take.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub fn reported<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        names: impl IntoIterator<Item = String>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        self.told(value, names, || match pairs::columns() {
+            Some(columns) => wrap::folded(&text(), usize::from(columns)),
+            None => text(),
+        })
+    }
+
     /// What is deleted: as it was last for programs, and that it is gone for people.
     ///
     /// # Errors
@@ -215,18 +238,27 @@ impl Out {
         let wide = self.format == Format::Wide;
         let more = |row: &R| if wide { row.wide_cells(self.lang) } else { Vec::new() };
         let columns = R::columns().into_iter().chain(if wide { R::wide_columns() } else { Vec::new() });
-        let rows = rows.iter().map(|row| cells(row).into_iter().chain(more(row)).collect::<Vec<_>>());
-        self.table(&columns.collect::<Vec<_>>(), rows)
+        let rows = rows.iter().map(|row| (row.tone(), cells(row).into_iter().chain(more(row)).collect::<Vec<_>>()));
+        self.toned(&columns.collect::<Vec<_>>(), rows)
     }
 
     /// A table without lines, whose columns keep their place with wide characters too, as wide as the terminal is.
     #[must_use]
     pub fn table(&self, columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+        self.toned(columns, rows.into_iter().map(|row| (Tone::Usual, row)))
+    }
+
+    /// The same with what stands out.
+    #[must_use]
+    pub fn toned(&self, columns: &[Column], rows: impl IntoIterator<Item = (Tone, Vec<String>)>) -> String {
         let heading = |column: &Column| {
             let align = if matches!(column, Column::Number(_)) { Align::Right } else { Align::Left };
             (column.word().text(self.lang), align)
         };
-        grid(&columns.iter().map(heading).collect::<Vec<_>>(), rows)
+        let headings: Vec<_> = columns.iter().map(heading).collect();
+        let (tones, rows): (Vec<Tone>, Vec<Vec<String>>) = rows.into_iter().unzip();
+        let tones = if tone::is_shown() { tones } else { Vec::new() };
+        fit::laid_out(&headings, &rows, &tones, pairs::columns())
     }
 
     /// Everything of one resource, for people: as wide as their terminal is.
@@ -240,7 +272,7 @@ impl Out {
 /// [`Out::table`] under headings of one's own.
 #[must_use]
 pub fn grid(headings: &[(&str, Align)], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    fit::laid_out(headings, &rows.into_iter().collect::<Vec<_>>(), pairs::columns())
+    fit::laid_out(headings, &rows.into_iter().collect::<Vec<_>>(), &[], pairs::columns())
 }
 
 /// A value that may be missing.

@@ -13,7 +13,7 @@ use crate::{
     format, input,
     lang::Lang,
     options::{Waiting, duration},
-    out::{Column, Row, or_dash},
+    out::{Column, Row, Tone, or_dash},
     outage,
     texts::{
         hints, states,
@@ -152,6 +152,10 @@ impl Row for SiteView {
             self.vms.to_string(),
             self.vms_home.to_string(),
         ]
+    }
+
+    fn tone(&self) -> Tone {
+        if self.state == "active" && self.nodes_ready == self.nodes { Tone::Usual } else { Tone::Unusual }
     }
 
     fn none() -> Word {

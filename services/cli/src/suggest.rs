@@ -1,22 +1,14 @@
 //! Names that are nearly the one that was typed: a slip of the finger is answered with what was meant. For options
 //! the parser does it, and for commands `texts::parsing`.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-use watari_contracts::{
-    firewall::ListFirewalls,
-    image::ListImages,
-    monitor::ListNodes,
-    network::ListNetworks,
-    scheduler::{GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites, ListVms},
-};
 use watari_model::Refusal;
 
-use crate::{failure::Failure, input, session::Session};
+use crate::{
+    failure::Failure,
+    names::{self, Kind},
+    session::Session,
+};
 
-/// So long a list is waited for: a hint is not worth more.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// So many names are shown: among few one can choose.
 const MOST: usize = 3;
 /// So many slips are believed in.
@@ -30,87 +22,30 @@ const MOST_MORE: usize = 2;
 /// or if something else is the matter.
 pub async fn nearest(session: &Session, failure: &Failure) -> Vec<String> {
     let Failure::Refused(body) = failure else { return Vec::new() };
-    let Some(typed) = unknown(&body.refusal) else { return Vec::new() };
-    match timeout(PATIENCE, names(session, &body.refusal)).await {
-        Ok(Ok(names)) => near(typed, names),
-        Ok(Err(_)) | Err(_) => Vec::new(),
+    match unknown(&body.refusal) {
+        Some((kind, typed)) => near(typed, names::soon(session, &kind).await),
+        None => Vec::new(),
     }
 }
 
-/// The name that is not known, if that is what the refusal says. Addresses are no names: of two that differ in a digit
-/// neither is a slip of the other.
-const fn unknown(refusal: &Refusal) -> Option<&String> {
-    match refusal {
-        Refusal::VmUnknown { vm: name }
-        | Refusal::NodeUnknown { node: name }
-        | Refusal::SiteUnknown { site: name }
-        | Refusal::MigrationUnknown { migration: name }
-        | Refusal::OutageUnknown { outage: name }
-        | Refusal::ImageUnknown { image: name }
-        | Refusal::NetworkUnknown { network: name }
-        | Refusal::SnapshotUnknown { snapshot: name, .. }
-        | Refusal::DiskUnknown { disk: name }
-        | Refusal::KeyUnknown { key: name }
-        | Refusal::ProjectUnknown { project: name }
-        | Refusal::FirewallUnknown { firewall: name } => Some(name),
-        _ => None,
-    }
-}
-
-/// All names that could have been meant.
-async fn names(session: &Session, refusal: &Refusal) -> Result<Vec<String>, Failure> {
-    Ok(match refusal {
-        Refusal::VmUnknown { .. } => {
-            let vms = session.pages(ListVms::default(), |page| (page.vms, page.next), |r, after| r.after = after);
-            vms.await?.iter().map(|vm| vm.name.to_string()).collect()
-        }
-        // A server's own, which is named with it.
-        Refusal::SnapshotUnknown { vm, .. } => {
-            let view = session.ask(&GetVm { name: input::name(vm)? }).await?;
-            view.snapshots.list.iter().map(|snapshot| snapshot.name.to_string()).collect()
-        }
-        Refusal::NodeUnknown { .. } => {
-            let nodes = session.pages(ListNodes::default(), |page| (page.nodes, page.next), |r, after| r.after = after);
-            nodes.await?.iter().map(|node| node.name.to_string()).collect()
-        }
-        Refusal::KeyUnknown { .. } => {
-            let request = ListKeys { after: None, limit: None };
-            let keys = session.pages(request, |page| (page.keys, page.next), |r, after| r.after = after);
-            keys.await?.iter().map(|key| key.name.to_string()).collect()
-        }
-        Refusal::ProjectUnknown { .. } => {
-            session.ask(&ListProjects {}).await?.projects.iter().map(|project| project.name.to_string()).collect()
-        }
-        Refusal::DiskUnknown { .. } => {
-            let disks = session.pages(ListDisks::default(), |page| (page.disks, page.next), |r, after| r.after = after);
-            disks.await?.iter().map(|disk| disk.name.to_string()).collect()
-        }
-        Refusal::SiteUnknown { .. } => sites(session).await?,
-        Refusal::MigrationUnknown { .. } => {
-            let page = session.ask(&ListMigrations::default()).await?;
-            page.migrations.iter().map(|migration| migration.id.to_string()).collect()
-        }
-        // Where an outage is named, its site may be instead.
-        Refusal::OutageUnknown { .. } => {
-            let page = session.ask(&ListOutages {}).await?;
-            let outages = page.outages.iter().map(|outage| outage.id.to_string());
-            outages.chain(sites(session).await?).collect()
-        }
-        Refusal::ImageUnknown { .. } => {
-            session.ask(&ListImages {}).await?.images.iter().map(|image| image.name.to_string()).collect()
-        }
-        Refusal::NetworkUnknown { .. } => {
-            session.ask(&ListNetworks {}).await?.networks.iter().map(|network| network.name.to_string()).collect()
-        }
-        Refusal::FirewallUnknown { .. } => {
-            session.ask(&ListFirewalls {}).await?.firewalls.iter().map(|firewall| firewall.name.to_string()).collect()
-        }
-        _ => Vec::new(),
+/// The name that is not known and of what it should be, if that is what the refusal says. Addresses are no names: of two
+/// that differ in a digit neither is a slip of the other.
+fn unknown(refusal: &Refusal) -> Option<(Kind, &String)> {
+    Some(match refusal {
+        Refusal::VmUnknown { vm } => (Kind::Vm, vm),
+        Refusal::NodeUnknown { node } => (Kind::Node, node),
+        Refusal::SiteUnknown { site } => (Kind::Site, site),
+        Refusal::MigrationUnknown { migration } => (Kind::Migration, migration),
+        Refusal::OutageUnknown { outage } => (Kind::OutageOrSite, outage),
+        Refusal::ImageUnknown { image } => (Kind::Image, image),
+        Refusal::NetworkUnknown { network } => (Kind::Network, network),
+        Refusal::SnapshotUnknown { vm, snapshot } => (Kind::Snapshot { vm: vm.clone() }, snapshot),
+        Refusal::DiskUnknown { disk } => (Kind::Disk, disk),
+        Refusal::KeyUnknown { key } => (Kind::Key, key),
+        Refusal::ProjectUnknown { project } => (Kind::Project, project),
+        Refusal::FirewallUnknown { firewall } => (Kind::Firewall, firewall),
+        _ => return None,
     })
-}
-
-async fn sites(session: &Session) -> Result<Vec<String>, Failure> {
-    Ok(session.ask(&ListSites {}).await?.sites.iter().map(|site| site.name.to_string()).collect())
 }
 
 /// Those of `names` that the fewest slips make of what was typed: in a short name few are believed in, and one that

@@ -47,7 +47,7 @@ pub struct Report {
     #[arg(long, alias = "until", value_name = "DATE")]
     to: String,
     /// Only servers of this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long)]
     vm: Option<String>,
     /// Only while they were of this project
     #[arg(long)]

@@ -64,7 +64,7 @@ Exit status: 0 nothing is wrong, though there may be notes; 4 warnings; 5 someth
 not work, or somebody does not answer; 1 to 3 as of every command: a refusal, a wrong command line, no connection.")]
 pub struct Doctor {
     /// Only what concerns this node
-    #[arg(long, value_name = "NAME")]
+    #[arg(long)]
     node: Option<String>,
     /// Mend on this host what is safely mended, each after asking
     #[arg(long)]

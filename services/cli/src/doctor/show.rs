@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::{
     failure::Failure,
-    out::{Column, Out},
+    out::{Column, Out, Tone},
     texts::{
         troubles::Severity,
         words::{self, Word},
@@ -24,21 +24,33 @@ fn table(out: Out, findings: &[Finding]) -> String {
     let columns = [Column::Text(Word::Severity), Column::Text(Word::Code), Column::Text(Word::Finding)];
     let rows = findings.iter().flat_map(|finding| {
         let told = finding.trouble.told(out.lang);
-        let severity = word(finding.trouble.severity()).text(out.lang).to_owned();
-        let below =
-            |word: Word, text: String| vec![String::new(), String::new(), format!("{} {text}", word.text(out.lang))];
+        let severity = finding.trouble.severity();
+        let below = |word: Word, text: String| {
+            (Tone::Usual, vec![String::new(), String::new(), format!("{} {text}", word.text(out.lang))])
+        };
         [
-            vec![severity, finding.trouble.code().to_owned(), told.seen],
+            (
+                tone(severity),
+                vec![word(severity).text(out.lang).to_owned(), finding.trouble.code().to_owned(), told.seen],
+            ),
             below(Word::Matters, told.matters),
             below(Word::Mend, told.mend),
         ]
     });
-    out.table(&columns, rows)
+    out.toned(&columns, rows)
 }
 
 fn tally(out: Out, findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.trouble.severity() == severity).count();
     words::found(out.lang, count(Severity::Failure), count(Severity::Warning), count(Severity::Note))
+}
+
+const fn tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Note => Tone::Usual,
+        Severity::Warning => Tone::Unusual,
+        Severity::Failure => Tone::Bad,
+    }
 }
 
 const fn word(severity: Severity) -> Word {

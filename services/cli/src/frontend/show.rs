@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) fn show(ctx: &Context, status: &Status) -> Result<(), Failure> {
     let names = status.services.iter().map(|service| service.service.name().to_owned());
-    ctx.out.told(status, names, || text(ctx.out, status))
+    ctx.out.reported(status, names, || text(ctx.out, status))
 }
 
 fn text(out: Out, status: &Status) -> String {

@@ -9,7 +9,7 @@
 use comfy_table::{CellAlignment, Table, presets::NOTHING};
 
 use super::{
-    Align,
+    Align, Tone,
     wrap::{longest, width, wrapped},
 };
 
@@ -31,13 +31,18 @@ enum Layout {
     Apart,
 }
 
-/// The table for so many columns, or however wide it is.
-pub(super) fn laid_out(headings: &[(&str, Align)], rows: &[Vec<String>], columns: Option<u16>) -> String {
-    let Some(columns) = columns.map(usize::from) else { return whole(headings, rows) };
+/// The table for so many columns, or however wide it is. Rows without a tone of their own are usual.
+pub(super) fn laid_out(
+    headings: &[(&str, Align)],
+    rows: &[Vec<String>],
+    tones: &[Tone],
+    columns: Option<u16>,
+) -> String {
+    let Some(columns) = columns.map(usize::from) else { return whole(headings, rows, tones) };
     match layout(headings, rows, columns) {
-        Layout::Whole => whole(headings, rows),
-        Layout::Narrow(widths) => narrow(headings, rows, &widths),
-        Layout::Apart => apart(headings, rows, columns),
+        Layout::Whole => whole(headings, rows, tones),
+        Layout::Narrow(widths) => narrow(headings, rows, tones, &widths),
+        Layout::Apart => apart(headings, rows, tones, columns),
     }
 }
 
@@ -67,23 +72,23 @@ fn layout(headings: &[(&str, Align)], rows: &[Vec<String>], columns: usize) -> L
     Layout::Narrow(within(most.unwrap_or_default()).collect())
 }
 
-fn whole(headings: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+fn whole(headings: &[(&str, Align)], rows: &[Vec<String>], tones: &[Tone]) -> String {
     let aligns = headings.iter().map(|(_, align)| *align);
-    drawn(aligns, headings.iter().map(|(heading, _)| (*heading).to_owned()), rows.iter().cloned())
+    drawn(aligns, headings.iter().map(|(heading, _)| (*heading).to_owned()).collect(), rows.to_vec(), tones)
 }
 
-fn narrow(headings: &[(&str, Align)], rows: &[Vec<String>], widths: &[usize]) -> String {
+fn narrow(headings: &[(&str, Align)], rows: &[Vec<String>], tones: &[Tone], widths: &[usize]) -> String {
     let fold = |text: &str, room: &usize| wrapped(text, *room).join("\n");
     let folded = headings.iter().zip(widths).map(|((heading, _), room)| fold(heading, room));
     let rows = rows.iter().map(|row| row.iter().zip(widths).map(|(cell, room)| fold(cell, room)).collect());
-    drawn(headings.iter().map(|(_, align)| *align), folded, rows)
+    drawn(headings.iter().map(|(_, align)| *align), folded.collect(), rows.collect(), tones)
 }
 
-fn drawn(
-    aligns: impl Iterator<Item = Align>,
-    headings: impl Iterator<Item = String>,
-    rows: impl Iterator<Item = Vec<String>>,
-) -> String {
+fn drawn(aligns: impl Iterator<Item = Align>, headings: Vec<String>, rows: Vec<Vec<String>>, tones: &[Tone]) -> String {
+    // A row takes as many lines as its highest cell, and colours must not count as characters.
+    let lines = |cells: &[String]| cells.iter().map(|cell| cell.split('\n').count()).max().unwrap_or(1);
+    let of_rows = rows.iter().zip(tones).flat_map(|(row, tone)| std::iter::repeat_n(*tone, lines(row)));
+    let of_lines: Vec<Tone> = std::iter::repeat_n(Tone::Usual, lines(&headings)).chain(of_rows).collect();
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(headings);
@@ -95,22 +100,24 @@ fn drawn(
             shown.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.trim_fmt()
+    let of_lines = of_lines.into_iter().chain(std::iter::repeat(Tone::Usual));
+    let painted = table.trim_fmt().lines().zip(of_lines).map(|(line, tone)| tone.painted(line)).collect::<Vec<_>>();
+    painted.join("\n")
 }
 
 /// The first cell of each row, and below it the others with their headings, as many a line as there is room for. A row
 /// without a first cell goes on with the one before.
-fn apart(headings: &[(&str, Align)], rows: &[Vec<String>], columns: usize) -> String {
+fn apart(headings: &[(&str, Align)], rows: &[Vec<String>], tones: &[Tone], columns: usize) -> String {
     let mut lines = Vec::new();
-    for row in rows {
+    for (row, tone) in rows.iter().zip(tones.iter().copied().chain(std::iter::repeat(Tone::Usual))) {
         let named = row.first().filter(|name| !name.is_empty());
-        lines.extend(named.cloned());
         let told = headings.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty());
         let told = told.map(|((heading, _), cell)| match named {
             Some(_) => format!("{heading} {cell}"),
             None => cell.clone(),
         });
-        lines.extend(flowing(told, columns));
+        let of_row = named.cloned().into_iter().chain(flowing(told, columns));
+        lines.extend(of_row.map(|line| tone.painted(&line)));
     }
     lines.join("\n")
 }
@@ -181,7 +188,7 @@ mod tests {
     fn no_line_is_wider_than_the_terminal_and_no_name_address_or_number_is_broken_or_lost() {
         for headings in [EN, JA] {
             for columns in [40, 60, 80, 120] {
-                let text = laid_out(headings, &rows(), Some(columns));
+                let text = laid_out(headings, &rows(), &[], Some(columns));
                 let wide = text.lines().find(|line| width(line) > usize::from(columns));
                 assert_eq!(wide, None, "{columns}: {text}");
                 let kept = ["mail", "web-server-of-the-library", "203.0.113.101", "16 GiB", "2048 MiB", "停止", "m1"];
@@ -189,7 +196,7 @@ mod tests {
                 assert!(text.lines().all(|line| !line.ends_with(' ')), "{columns}: {text}");
             }
         }
-        assert_eq!(laid_out(EN, &rows(), None), laid_out(EN, &rows(), Some(500)));
+        assert_eq!(laid_out(EN, &rows(), &[], None), laid_out(EN, &rows(), &[], Some(500)));
     }
 
     #[test]
@@ -203,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_taken_apart_tells_all_of_it_below_its_name() {
-        let text = laid_out(EN, &rows(), Some(40));
+        let text = laid_out(EN, &rows(), &[], Some(40));
         assert!(text.starts_with("mail\n  STATE 稼働中\n  ADDRESSES 203.0.113.100"), "{text}");
         assert!(text.contains("\nweb-server-of-the-library\n  STATE 停止  ADDRESSES 203.0.113.102\n"), "{text}");
         assert!(
@@ -218,8 +225,28 @@ mod tests {
         let row = |a: &str, b: &str, c: &str| vec![a.to_owned(), b.to_owned(), c.to_owned()];
         let seen = "bridge br-campus of node m1 is down, and no server of it is reached";
         let rows = [row("FAILURE", "bridge.address-on-port", seen), row("", "", "mend: ip link set br-campus up")];
-        let text = laid_out(&headings, &rows, Some(40));
+        let text = laid_out(&headings, &rows, &[], Some(40));
         assert!(text.ends_with("\n  mend: ip link set br-campus up"), "{text}");
         assert!(!text.contains("FINDING mend"), "{text}");
+    }
+
+    #[test]
+    fn what_stands_out_has_its_colour_in_all_of_its_lines_and_nothing_moves() {
+        let tones = [Tone::Bad, Tone::Usual, Tone::Unusual];
+        for columns in [None, Some(120), Some(40)] {
+            let plain = laid_out(EN, &rows(), &[], columns);
+            let text = laid_out(EN, &rows(), &tones, columns);
+            let bare = text.replace("\x1b[31m", "").replace("\x1b[33m", "").replace("\x1b[39m", "");
+            assert_eq!(bare, plain, "{columns:?}");
+            let of = |row: &str| text.lines().filter(|line| line.contains(row)).collect::<Vec<_>>();
+            assert!(
+                of("mail").iter().all(|line| line.starts_with("\x1b[31mmail") && line.ends_with("\x1b[39m")),
+                "{text}"
+            );
+            assert!(of("only disk").iter().all(|line| !line.contains('\x1b')), "{text}");
+            assert!(of("mail").len() == 1 && of("db").len() == 1, "{text}");
+            let last = text.lines().skip_while(|line| !line.contains("db"));
+            assert!(last.into_iter().all(|line| line.starts_with("\x1b[33m")), "{text}");
+        }
     }
 }

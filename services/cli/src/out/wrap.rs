@@ -41,6 +41,23 @@ pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// A text in so many columns: a line that is wider goes on below, as far to the right as it began. One with a piece that
+/// is wider still, such as a key, is left to the terminal, so that it can be copied.
+pub(super) fn folded(text: &str, columns: usize) -> String {
+    let fold = |line: &str| {
+        let rest = line.trim_start_matches(' ');
+        let indent = line.len() - rest.len();
+        let room = columns.saturating_sub(indent);
+        // What has colours is a table's, which fits.
+        if line.width() <= columns || longest(rest) > room || line.contains('\x1b') {
+            return line.to_owned();
+        }
+        let lines = wrapped(rest, room).into_iter().map(|part| format!("{:indent$}{part}", ""));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
+}
+
 /// What is not broken.
 struct Piece<'t> {
     text: &'t str,
@@ -91,5 +108,14 @@ mod tests {
         let key = "AAAAC3NzaC1lZDI1NTE5AAAAIA";
         assert_eq!(wrapped(&format!("ssh-ed25519 {key} sato"), 12), ["ssh-ed25519", key, "sato"]);
         assert_eq!(wrapped("one\ntwo  2", 20), ["one", "two  2"]);
+    }
+
+    #[test]
+    fn a_sentence_goes_on_below_where_it_began_and_what_fits_or_cannot_be_broken_stays() {
+        let key = "AAAAC3NzaC1lZDI1NTE5AAAAIA";
+        let text = format!("one  two\n  the services are led\n\nkey {key}\n  停電の終了後に戻ります。");
+        let narrow = format!("one  two\n  the services\n  are led\n\nkey {key}\n  停電の終了後\n  に戻ります。");
+        assert_eq!(folded(&text, 14), narrow);
+        assert_eq!(folded(&text, 80), text);
     }
 }

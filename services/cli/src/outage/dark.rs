@@ -81,7 +81,7 @@ impl ShutDown {
             let view = ctx.session.ask(&GetOutage { id: told.outage }).await?;
             return until_dark(ctx, waiting, view).await;
         }
-        ctx.out.told(&told, told.nodes.iter().map(|turn| turn.node.to_string()), || turns(ctx.out, &told))?;
+        ctx.out.reported(&told, told.nodes.iter().map(|turn| turn.node.to_string()), || turns(ctx.out, &told))?;
         if ctx.out.format.is_for_people() {
             out::say(&dark::wished(ctx.out.lang, told.outage.as_str(), told.wished));
         }

@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 /// [`Failure::Silent`] with status 1 if a server could not move, once the plan is shown.
 pub(super) fn show(ctx: &Context, plan: &OutagePlan) -> Result<(), Failure> {
-    ctx.out.told(plan, plan.moves.iter().map(|m| m.vm.to_string()), || text(ctx.out, plan))?;
+    ctx.out.reported(plan, plan.moves.iter().map(|m| m.vm.to_string()), || text(ctx.out, plan))?;
     if plan.failed.is_empty() && plan.halts.is_empty() { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }
 

@@ -26,7 +26,7 @@ use crate::{
 /// # Errors
 /// [`Failure`] if it cannot be written.
 pub(super) fn show(ctx: &Context, view: &OutageView) -> Result<(), Failure> {
-    ctx.out.told(view, [view.name()], || report(ctx.out, view))
+    ctx.out.reported(view, [view.name()], || report(ctx.out, view))
 }
 
 fn report(out: Out, view: &OutageView) -> String {

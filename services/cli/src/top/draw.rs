@@ -9,10 +9,7 @@ use ratatui::{
     style::{Color, Modifier, Style},
     text::{Line, Span},
 };
-use watari_contracts::{
-    monitor::NodeView,
-    scheduler::{MigrationView, OutageView, SiteView, VmView},
-};
+use watari_contracts::scheduler::{MigrationView, OutageView};
 use watari_model::{node, vm};
 
 use super::state::State;
@@ -20,7 +17,7 @@ use crate::{
     format,
     lang::Lang,
     migration,
-    out::{Column, Row},
+    out::{Column, Row, Tone},
     texts::{hints, states},
 };
 
@@ -70,35 +67,21 @@ fn body(state: &State, lang: Lang, width: u16) -> Vec<Line<'static>> {
     if state.late {
         lines.push(Line::styled(hints::top_late(lang), BAD));
     }
-    lines.extend(table(&state.sites, lang, width, site));
+    lines.extend(table(&state.sites, lang, width));
     for outage in state.under_way() {
         lines.push(Line::default());
         lines.extend(progress(outage, lang));
     }
-    lines.extend(table(&state.nodes, lang, width, node));
-    lines.extend(table(&state.vms, lang, width, server));
+    lines.extend(table(&state.nodes, lang, width));
+    lines.extend(table(&state.vms, lang, width));
     lines
 }
 
-fn site(site: &SiteView) -> Style {
-    if site.state == "active" && site.nodes_ready == site.nodes { USUAL } else { UNUSUAL }
-}
-
-fn node(node: &NodeView) -> Style {
-    match node.state {
-        node::State::Ready if node.cordoned => UNUSUAL,
-        node::State::Ready => USUAL,
-        node::State::Suspect => UNUSUAL,
-        node::State::Lost => BAD,
-    }
-}
-
-fn server(server: &VmView) -> Style {
-    match server.state {
-        vm::State::Failed => BAD,
-        _ if server.fault.is_some() || !server.reachable => BAD,
-        vm::State::Running | vm::State::Stopped => USUAL,
-        _ => UNUSUAL,
+const fn style(tone: Tone) -> Style {
+    match tone {
+        Tone::Usual => USUAL,
+        Tone::Unusual => UNUSUAL,
+        Tone::Bad => BAD,
     }
 }
 
@@ -127,7 +110,7 @@ fn on_the_way(moving: &MigrationView, lang: Lang) -> Line<'static> {
 }
 
 /// An empty line, the headers and the rows; nothing of none.
-fn table<R: Row>(rows: &[R], lang: Lang, width: usize, tone: impl Fn(&R) -> Style) -> Vec<Line<'static>> {
+fn table<R: Row>(rows: &[R], lang: Lang, width: usize) -> Vec<Line<'static>> {
     if rows.is_empty() {
         return Vec::new();
     }
@@ -141,7 +124,7 @@ fn table<R: Row>(rows: &[R], lang: Lang, width: usize, tone: impl Fn(&R) -> Styl
         let aligned = cells.iter().zip(&columns).zip(&widths).take(shown);
         aligned.map(|((cell, column), width)| padded(cell, *column, *width)).collect::<Vec<_>>().join(GAP)
     };
-    let rows = rows.iter().zip(&cells).map(|(row, cells)| Line::styled(line(cells), tone(row)));
+    let rows = rows.iter().zip(&cells).map(|(row, cells)| Line::styled(line(cells), style(row.tone())));
     [Line::default(), Line::styled(line(&header), HEADER)].into_iter().chain(rows).collect()
 }
 

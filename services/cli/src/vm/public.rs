@@ -13,7 +13,7 @@ use crate::{
     Context,
     failure::Failure,
     lang::Lang,
-    out::{Column, Row, joined},
+    out::{Column, Row, Tone, joined},
     texts::words::Word,
 };
 
@@ -84,6 +84,10 @@ impl Row for Shown {
             details.insert(after, (Word::PublicAddresses, joined(&self.public_addresses)));
         }
         details
+    }
+
+    fn tone(&self) -> Tone {
+        self.view.tone()
     }
 
     fn none() -> Word {

@@ -6,7 +6,7 @@ use watari_model::{NodeName, node, vm};
 use crate::{
     format,
     lang::Lang,
-    out::{Column, Row, joined, or_dash},
+    out::{Column, Row, Tone, joined, or_dash},
     texts::{
         ahead, growth, snapshots, states, weight,
         words::{self, Word},
@@ -186,6 +186,15 @@ impl Row for VmView {
         details.extend(late.chain(back).map(Fault::from).flat_map(|fault| fault_details(&fault, lang)));
         details.extend(waits.map(Fault::from).iter().flat_map(|why| not_sent(self, why, lang)));
         details
+    }
+
+    fn tone(&self) -> Tone {
+        match self.state {
+            vm::State::Failed => Tone::Bad,
+            _ if self.fault.is_some() || !self.reachable => Tone::Bad,
+            vm::State::Running | vm::State::Stopped => Tone::Usual,
+            _ => Tone::Unusual,
+        }
     }
 
     fn none() -> Word {

@@ -131,6 +131,25 @@ fn on_a_terminal_of_40_columns_every_finding_is_told_in_whole_words() {
     }
 }
 
+#[test]
+fn what_is_wrong_has_its_colour_at_a_terminal_unless_somebody_wants_none() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let at_terminal = |noun: &[&str], no_color: &str| {
+        let mut command = cloud.command("operator", noun);
+        let command = command.env("TERM", "xterm").env("NO_COLOR", no_color);
+        AtTerminal::start_within(120, command).shows_in_all()
+    };
+    let shown = at_terminal(&["doctor"], "");
+    assert!(shown.contains("\x1b[31mFAILURE"), "{shown}");
+    let shown = at_terminal(&["vm", "list"], "");
+    assert!(shown.contains("\x1b[33mmail"), "it is on its way: {shown}");
+    for words in [&["doctor"][..], &["vm", "list"]] {
+        let (plain, ran) = (at_terminal(words, "1"), cloud.run(words));
+        assert!(!plain.contains("\x1b[3") && !ran.out.contains('\x1b'), "{plain} {ran:?}");
+    }
+}
+
 /// A host as a folder, with the settings of a service, and where the service's key is to be.
 fn host_of(service: &str) -> (TempDir, PathBuf) {
     let host = TempDir::new();

@@ -1,16 +1,22 @@
 //! What packages take from the command itself: completion scripts and the manual's pages.
 
-use std::fs;
+use std::{collections::BTreeMap, fs, path::Path};
 
-use crate::support::{Ran, bare};
+use crate::support::{Ran, bare, tree};
 use watari_testkit::TempDir;
 
 #[test]
 fn each_shell_is_told_every_noun_and_its_verbs() {
-    for (shell, mark) in [("bash", "complete -F _watari"), ("zsh", "#compdef watari"), ("fish", "complete -c watari")] {
+    for (shell, marks) in [
+        ("bash", ["complete -F _watari_named ", "\n_watari_named() {\n"]),
+        ("zsh", ["#compdef watari\n", "]:NODE:_watari_names'"]),
+        ("fish", ["complete -c watari -n __fish_watari_names -f -a", " -r -f -a '(__fish_watari_values)'"]),
+    ] {
         let ran = Ran::of(bare(&["completion", shell]).output().unwrap());
         assert_eq!(ran.status, 0, "{ran:?}");
-        assert!(ran.out.contains(mark), "{shell}: {}", ran.out);
+        assert!(marks.iter().all(|mark| ran.out.contains(mark)), "{shell}: {}", ran.out);
+        assert!(ran.out.contains("watari names -- "), "{shell} asks for no names");
+        assert!(!ran.out.contains("enrol"), "{shell} completes what nobody types");
         for word in ["evacuate", "console-log", "completion", "wait-timeout"] {
             assert!(ran.out.contains(word), "{shell} does not complete {word}");
         }
@@ -80,6 +86,54 @@ fn every_command_has_a_page_whose_examples_keep_their_lines() {
     let (_, notes) = notes.split_once(".SH NOTES\n.nf\n").unwrap();
     assert!(notes.contains("\nssh") || notes.contains("\n  ssh"), "{notes}");
     assert!(!folder.path().join("watari-manual.1").exists() && !folder.path().join("watari-help.1").exists());
+}
+
+#[test]
+fn every_page_is_there_in_japanese_without_an_english_heading() {
+    let pages = |lang: &str| {
+        let folder = TempDir::new();
+        let ran = Ran::of(bare(&["manual", "--lang", lang, folder.path().to_str().unwrap()]).output().unwrap());
+        assert_eq!(ran.status, 0, "{ran:?}");
+        tree(folder.path())
+            .into_iter()
+            .map(|(path, (_, page))| {
+                (
+                    path.strip_prefix(folder.path()).unwrap().to_owned(),
+                    String::from_utf8(page).unwrap().replace("\\-", "-"),
+                )
+            })
+            .collect::<BTreeMap<_, _>>()
+    };
+    let japanese = pages("ja");
+    assert!(japanese.keys().eq(pages("en").keys()), "{:?}", japanese.keys());
+    for (path, page) in &japanese {
+        let english = page.lines().find(|line| line.starts_with(".SH ") && line.is_ascii());
+        assert_eq!(english, None, "{}", path.display());
+        assert!(!page.contains("Possible values") && !page.contains("[default"), "{}: {page}", path.display());
+        assert!(page.contains("\n.SH 名前\n") && page.contains("\n.SH 書式\n"), "{}: {page}", path.display());
+    }
+    let of_create = &japanese[Path::new("watari-vm-create.1")];
+    assert!(of_create.contains("\nwatari-vm-create - サーバを作成して起動します\n"), "{of_create}");
+    let notes = &japanese[Path::new("watari-key-add.1")];
+    assert!(notes.contains("\n.SH 補足\n.nf\n"), "{notes}");
+}
+
+/// What stands behind a paragraph's tag, such as an option or a file, is the same in both.
+#[test]
+fn the_pages_of_services_have_the_same_sections_and_tags_in_both_languages() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/man");
+    for page in ["watari-front", "watari-node"] {
+        let of = |lang: &str| fs::read_to_string(format!("{folder}/{page}{lang}.8")).unwrap();
+        let (en, ja) = (of(""), of(".ja"));
+        let sections = |text: &str| text.lines().filter(|line| line.starts_with(".SH ")).count();
+        assert_eq!(sections(&ja), sections(&en), "{page}");
+        let tags = |text: &str| {
+            let behind = text.lines().zip(text.lines().skip(1)).filter(|(line, _)| *line == ".TP");
+            behind.map(|(_, tag)| tag.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(tags(&ja), tags(&en), "{page}");
+        assert!(ja.contains("\n.SH 名前\n"), "{page}");
+    }
 }
 
 #[test]

@@ -209,6 +209,7 @@ fn every_fixed_spelling_is_understood() {
         "completion bash",
         "completion zsh",
         "completion fish",
+        "names -- vm show mail --to",
         "manual pages",
         "--nats tls://m-front:4222,tls://y-front:4222 --nkey operator.nk --ca ca.crt vm list",
     ] {

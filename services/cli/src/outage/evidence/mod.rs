@@ -90,7 +90,7 @@ impl Report {
             Some(file) => write(ctx.out, &evidence, file),
             None => {
                 let names = evidence.servers.iter().map(|server| server.vm.to_string());
-                ctx.out.told(&evidence, names, || text(ctx.out, &evidence))
+                ctx.out.reported(&evidence, names, || text(ctx.out, &evidence))
             }
         }
     }

@@ -27,7 +27,7 @@ use crate::{
 /// [`Failure`]; a silent one with status 1 if somebody would be lost with the power or with a node, or it would be too
 /// late.
 pub(super) fn show(ctx: &Context, went: &Rehearsal) -> Result<(), Failure> {
-    ctx.out.told(went, went.servers.iter().map(|server| server.vm.to_string()), || text(ctx.out, went))?;
+    ctx.out.reported(went, went.servers.iter().map(|server| server.vm.to_string()), || text(ctx.out, went))?;
     let well = went.at_risk.is_empty() && went.went_down.is_empty() && went.in_time != Some(false);
     if well { Ok(()) } else { Err(Failure::Silent(FAILED)) }
 }

@@ -282,6 +282,7 @@ pub(super) const TEXTS: &[Text] = &[
         "クラスタの各ホスト用の鍵、証明書、設定ファイルを作成します",
     ),
     ("Print the script with which a shell completes what is typed", "シェルの入力補完用スクリプトを出力します"),
+    ("Print the names that the last word of a line may become", "行の最後の語の候補になる名前を表示します"),
     (
         "Write the manual's pages, one a command, into a folder",
         "コマンドごとのマニュアルページをフォルダに書き出します",

@@ -441,6 +441,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("GNU Bash", "GNU Bash"),
     ("Z shell", "Z シェル"),
     ("fish", "fish"),
+    (
+        "The line as far as it is typed, behind -- and without the command itself",
+        "入力済みの行。-- の後に、コマンド自身を除いて指定します",
+    ),
     ("The folder, which must be there", "既存のフォルダ"),
     ("The file", "ファイル"),
     ("At most so many, the newest", "件数の上限。新しいものから数えます"),
