@@ -69,12 +69,21 @@ pub fn use_it(lang: Lang, part: Part, minutes: u64, front: &str, at_which: bool)
     match lang {
         Lang::En => {
             format!(
-                "shown this once, good for {minutes} min and one host; on it: watari join {role}{site}--token TOKEN {front}"
+                "shown this once, good for {minutes} min and one host; on it, where it is asked for: watari join {role}{site}--token - {front}"
             )
         }
         Lang::Ja => format!(
-            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで: watari join {role}{site}--token トークン {front}"
+            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで次を実行し、求められたら貼り付けます: watari join {role}{site}--token - {front}"
         ),
+    }
+}
+
+/// What is asked of whoever has a token to paste.
+#[must_use]
+pub const fn which_token(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "The token, then Enter:",
+        Lang::Ja => "トークンを貼り付けて Enter を押してください:",
     }
 }
 

@@ -12,7 +12,9 @@ use std::{
 };
 
 use crate::support::{
-    CLUSTER, Files, Ran, Server, THREE, bare, eventually, read, tree,
+    CLUSTER, Files, Ran, Server, THREE, bare, eventually, read,
+    terminal::AtTerminal,
+    tree,
     wire::{Client, Verdict},
 };
 use sha2::{Digest, Sha256};
@@ -65,7 +67,7 @@ impl Place {
         let ran = Ran::of(of_cluster(self.dir.path(), &words).output().unwrap());
         // Of two sites the host has to say one, unless the token does.
         let told = ran.err.replace("--site SITE ", "");
-        assert!(ran.status == 0 && told.contains(&format!("watari join {usage} TOKEN 127.0.0.1")), "{ran:?}");
+        assert!(ran.status == 0 && told.contains(&format!("watari join {usage} - 127.0.0.1")), "{ran:?}");
         assert_eq!(told == ran.err, role == "witness" || more.contains(&"--site"), "{ran:?}");
         ran.out.trim().to_owned()
     }
@@ -285,6 +287,22 @@ fn a_token_that_is_read_from_standard_input_stands_in_no_list_of_processes() {
     join.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
     let ran = Ran::of(join.wait_with_output().unwrap());
     assert!(ran.status == 0 && ran.out.contains("m2 is a node of cluster test, at myodaiji"), "{ran:?}");
+}
+
+#[test]
+fn at_a_terminal_the_token_is_asked_for_and_then_whether_to_go_on() {
+    let place = Place::open();
+    place.machine("m2");
+    let token = place.token(&["--site", "myodaiji"]);
+    let mut command = bare(&["join", "--token", "-", "--name", "m2", "--address", "127.0.0.12"]);
+    command.arg("--root").arg(place.path("m2")).arg(format!("127.0.0.1:{}", place.port));
+    let mut terminal = AtTerminal::start(&command);
+    terminal.shows("The token, then Enter:");
+    terminal.types(format!("{token}\n").as_bytes()).unwrap();
+    terminal.shows("[y/N]");
+    terminal.types(b"y\n").unwrap();
+    terminal.shows("m2 is a node of cluster test, at myodaiji");
+    terminal.ends_well();
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn every_fixed_spelling_is_understood() {
         "token create --role frontend --site yamate",
         "token create --role witness",
         "token expel m2 --yes",
-        "join --token watari1-0-0 203.0.113.2",
+        "join --token - 203.0.113.2",
         "join --token watari1-0-0 --as node --site myodaiji --yes m-front:8445",
         "join --as witness --token watari1-0-0 203.0.113.2",
         "enrol",
