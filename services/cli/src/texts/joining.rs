@@ -2,7 +2,7 @@
 
 use watari_contracts::enrol::Part;
 
-use crate::lang::Lang;
+use crate::{lang::Lang, setup::journal::Act};
 
 /// Asks whether to begin.
 #[must_use]
@@ -129,6 +129,27 @@ pub fn standing(lang: Lang, state: &'static str) -> &'static str {
     }
 }
 
+/// What was done in the cluster's folder.
+#[must_use]
+pub const fn act(lang: Lang, act: Act) -> &'static str {
+    match (lang, act) {
+        (Lang::En, Act::TokenCreated) => "token made",
+        (Lang::En, Act::TokenRevoked) => "token taken back",
+        (Lang::En, Act::HostJoined) => "host joined",
+        (Lang::En, Act::HostExpelled) => "host expelled",
+        (Lang::En, Act::KeysMade) => "keys made",
+        (Lang::En, Act::FilesMade) => "files made",
+        (Lang::En, Act::Other) => "by a newer version",
+        (Lang::Ja, Act::TokenCreated) => "トークンの作成",
+        (Lang::Ja, Act::TokenRevoked) => "トークンの取り消し",
+        (Lang::Ja, Act::HostJoined) => "ホストの参加",
+        (Lang::Ja, Act::HostExpelled) => "ホストの除外",
+        (Lang::Ja, Act::KeysMade) => "鍵の作成",
+        (Lang::Ja, Act::FilesMade) => "ファイルの作成",
+        (Lang::Ja, Act::Other) => "新しい版による操作",
+    }
+}
+
 /// What `watari join` is about to do.
 #[must_use]
 pub fn will_join(lang: Lang, part: Part, name: &str, address: &str, cluster: &str) -> String {
@@ -241,6 +262,14 @@ mod tests {
                 inited(lang, "a", "b"),
                 use_it(lang, Part::Node, 1, "a", true),
                 use_it(lang, Part::Witness, 1, "a", false),
+                which_token(lang).to_owned(),
+                act(lang, Act::TokenCreated).to_owned(),
+                act(lang, Act::TokenRevoked).to_owned(),
+                act(lang, Act::HostJoined).to_owned(),
+                act(lang, Act::HostExpelled).to_owned(),
+                act(lang, Act::KeysMade).to_owned(),
+                act(lang, Act::FilesMade).to_owned(),
+                act(lang, Act::Other).to_owned(),
                 revoked(lang, "a"),
                 will_expel(lang, "a"),
                 expelled(lang, "a"),

@@ -25,7 +25,7 @@ use watari_cli::{
         desk::Desk,
         token::{Mark, Token},
     },
-    setup::{KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority, identity},
+    setup::{KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority, identity, journal::Act},
 };
 use watari_contracts::enrol::{EnrolHost, Part};
 use watari_testkit::{TempDir, free_port};
@@ -72,7 +72,7 @@ impl Place {
         ran.out.trim().to_owned()
     }
 
-    fn tokens(&self) -> serde_json::Value {
+    pub(crate) fn tokens(&self) -> serde_json::Value {
         Ran::of(of_cluster(self.dir.path(), &["token", "list", "-o", "json"]).output().unwrap()).json()
     }
 
@@ -85,7 +85,7 @@ impl Place {
     }
 
     /// A host as a node should be, by the name of its folder.
-    fn machine(&self, folder: &str) {
+    pub(crate) fn machine(&self, folder: &str) {
         let root = self.path(folder);
         for below in ["dev", "usr/sbin", "sys/class/net/br-campus/bridge", "sys/class/net/br-campus/brif/eth0"] {
             fs::create_dir_all(root.join(below)).unwrap();
@@ -133,7 +133,7 @@ impl Drop for Running {
 }
 
 /// The command on the cluster's folder below `dir`.
-fn of_cluster(dir: &Path, words: &[&str]) -> Command {
+pub(crate) fn of_cluster(dir: &Path, words: &[&str]) -> Command {
     let mut command = bare(words);
     command.arg("--dir").arg(dir.join("cluster"));
     command
@@ -515,6 +515,8 @@ fn who_is_expelled_is_refused_by_every_host_and_joins_again_with_other_keys_alon
     }
     let of_m1 = place.hold().unwrap().settings_of("127.0.0.11".parse().unwrap()).unwrap();
     assert!(of_m1.iter().any(|file| file.path == LIST && file.text == list), "it is not fetched");
+    let done = place.hold().unwrap().journal().unwrap();
+    assert!(done.iter().any(|entry| entry.act == Act::HostExpelled && entry.about == ["m2"]), "{done:?}");
     // Whoever has its disk has its keys, whatever token it comes with.
     let (_, token) = desk(&files);
     assert_eq!(come(&EnrolHost { token: token.to_string(), ..asked }), Err("join.key-revoked"));

@@ -12,6 +12,7 @@ mod doctor;
 mod forms;
 mod growing;
 mod joining;
+mod journal;
 mod manual;
 mod next_steps;
 mod permissions;

@@ -198,6 +198,7 @@ fn every_fixed_spelling_is_understood() {
         "token create --role node --name m2 --site myodaiji --minutes 60 -o json",
         "token list",
         "token revoke 3f9a0c41",
+        "token journal",
         "token create --role frontend --site yamate",
         "token create --role witness",
         "token expel m2 --yes",
