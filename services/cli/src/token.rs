@@ -22,11 +22,16 @@ use crate::{
     lang::Lang,
     options::Consent,
     out::{self, Column, Out, Row, or_dash},
-    setup::cluster::Role as HostRole,
+    setup::{
+        cluster::Role as HostRole,
+        journal::{Act, Entry},
+    },
     texts::{faults::Fault, joining, words::Word},
 };
 
 const MINUTE_MS: u64 = 60_000;
+/// So many of the newest acts are shown; the journal has all.
+const MOST_SHOWN: usize = 1_000;
 
 /// Tokens, with which further hosts join (as root on the first front end)
 #[derive(Debug, Subcommand)]
@@ -47,6 +52,9 @@ It is shown this once: what is kept of it does not tell it. On the new host: wat
     /// Take a token back; a host that has joined with it stays
     #[command(after_help = "Example:\n  watari token revoke 3f9a0c41")]
     Revoke(Revoke),
+    /// What was done here: tokens, hosts let in and out, keys and files made; when, by whom and from where
+    #[command(after_help = "Example:\n  watari token journal -o json")]
+    Journal(Folder),
     /// Take a node out of the cluster: NATS knows its key no more
     #[command(after_help = "\
 Example, once the node is off or drained:
@@ -158,8 +166,13 @@ impl Verb {
                 let mut held = desk.hold()?;
                 let mut book = held.book()?;
                 let gone = book.revoke(id)?;
+                held.note(&Entry::of_here(now, Act::TokenRevoked, about(&gone)))?;
                 held.keep(&book)?;
                 out.told(&TokenView::of(&gone, now), [gone.id.clone()], || joining::revoked(out.lang, &gone.id))
+            }
+            Self::Journal(folder) => {
+                let entries = folder.desk().hold()?.journal()?;
+                out.list(&entries[entries.len().saturating_sub(MOST_SHOWN)..])
             }
             Self::Expel(expel) => expel.run(out),
         }
@@ -197,6 +210,7 @@ impl Create {
         let record = Record { name, site, ..record };
         let mut book = held.book()?;
         book.add(record.clone(), now)?;
+        held.note(&Entry::of_here(now, Act::TokenCreated, about(&record)))?;
         held.keep(&book)?;
         #[derive(Serialize)]
         struct Made {
@@ -211,6 +225,34 @@ impl Create {
             out::say(&joining::use_it(out.lang, self.role.part(), self.minutes, &or_dash(address), at_which));
         }
         Ok(())
+    }
+}
+
+/// What a token is known by, and whom it lets in: as far as that was said.
+fn about(token: &Record) -> Vec<String> {
+    let words = [token.id.clone(), token.part.word().to_owned()].into_iter();
+    let bound = [token.name.as_ref().map(ToString::to_string), token.site.as_ref().map(ToString::to_string)];
+    words.chain(bound.into_iter().flatten()).collect()
+}
+
+impl Row for Entry {
+    fn columns() -> Vec<Column> {
+        use Column::Text;
+        vec![Text(Word::Time), Text(Word::By), Text(Word::CameFrom), Text(Word::Done), Text(Word::About)]
+    }
+
+    fn cells(&self, lang: Lang) -> Vec<String> {
+        vec![
+            format::moment(self.at),
+            self.who.clone(),
+            or_dash(self.from),
+            joining::act(lang, self.act).to_owned(),
+            out::joined(&self.about),
+        ]
+    }
+
+    fn none() -> Word {
+        Word::NothingJournalled
     }
 }
 

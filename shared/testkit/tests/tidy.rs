@@ -129,7 +129,12 @@ fn every_alert_is_tried_and_explained() {
 
 #[test]
 fn an_alert_that_nobody_explains_or_tries_is_caught() {
-    let rules = "      - alert: Gone\n        annotations:\n          runbook: deploy/prometheus/RUNBOOK.md#gone\n";
+    let told =
+        "          summary: gone\n          summary_ja: ない\n          remedy: look\n          remedy_ja: 探す\n";
+    let runbook = "          runbook: deploy/prometheus/RUNBOOK.md#gone\n";
+    let rules: &str = &format!("      - alert: Gone\n        annotations:\n{told}{runbook}");
+    let without_ja = rules.replace("          remedy_ja: 探す\n", "");
+    let in_english = rules.replace("ない", "gone");
     let firing = "count(ALERTS{alertname=\"Gone\",alertstate=\"firing\"})";
     let tests =
         format!("- {{expr: '{firing}', exp_samples: []}}\n- {{expr: '{firing}', exp_samples: [{{value: 1}}]}}\n");
@@ -138,6 +143,8 @@ fn an_alert_that_nobody_explains_or_tries_is_caught() {
     assert_eq!(good().faults(), Vec::<String>::new());
     for bad in [
         watching::Alerts { rules: "- alert: Gone\n", ..good() },
+        watching::Alerts { rules: &without_ja, ..good() },
+        watching::Alerts { rules: &in_english, ..good() },
         watching::Alerts { tests: tests.lines().next().unwrap(), ..good() },
         watching::Alerts { tests: tests.lines().nth(1).unwrap(), ..good() },
         watching::Alerts { en: "# When\n", ..good() },

@@ -185,6 +185,8 @@ fn front(stage: &Stage) -> anyhow::Result<()> {
         ensure!(ends.names_all(&ENDING), "of {ENDING:?} it finds {:?}", ends.0);
         let found = ask(&[])?;
         ensure!(!found.names_any(&BROKEN) && !found.names_any(&ENDING), "it still finds {:?}", found.0);
+        // As the lab is: nobody says there where backups lie.
+        ensure!(found.names("host.backup-unnamed", "front end"), "that no folder is named is not among {:?}", found.0);
         Ok(())
     })
 }

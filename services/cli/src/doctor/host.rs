@@ -22,7 +22,7 @@ use watari_model::{
 };
 
 use crate::{enrol, setup::REVOKED};
-pub(super) use backups::Stale;
+pub(super) use backups::Backups;
 use units::Units;
 
 /// Where front ends and witnesses keep what is written all the time.
@@ -59,8 +59,8 @@ pub(super) struct Host {
     pub(super) revocation_lists: Vec<RevocationList>,
     /// Folders of a front end's or witness' data, whose disk is nearly full, and how many percent of it are free.
     pub(super) filling: Vec<(PathBuf, u8)>,
-    /// The folder of backups, if none is new.
-    pub(super) stale: Option<Stale>,
+    /// What is not well with the backups of a front end.
+    pub(super) backups: Option<Backups>,
     /// Whether its own name leads to no address.
     pub(super) unnamed: bool,
     /// Chains of others, of a node's packet filter, that drop what its servers send.
@@ -81,7 +81,7 @@ impl Host {
             certificates: Vec::new(),
             revocation_lists: Vec::new(),
             filling: Vec::new(),
-            stale: None,
+            backups: None,
             unnamed: false,
             dropping: Vec::new(),
             confined: Vec::new(),
@@ -95,9 +95,9 @@ impl Host {
             return None;
         }
         let well = Self::well(enrol::host_name(None).ok()?);
-        let stale = backups::stale(root, clock::now());
+        let backups = backups::look(root, clock::now());
         let is_node = set_up.contains(&units::AGENT);
-        let mut host = Self { open_keys: open_keys(root), stale, ..well };
+        let mut host = Self { open_keys: open_keys(root), backups, ..well };
         // Of a node its agent tells them.
         if !is_node {
             (host.certificates, host.filling) = (certificates::look(&shown(root)), filling(root));

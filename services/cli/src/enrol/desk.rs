@@ -3,6 +3,7 @@
 //! ```text
 //!  DIR/cluster.toml   the description, to which a host that joins is added
 //!  DIR/tokens.json    digests of tokens
+//!  DIR/journal.jsonl  who has let whom in and out, from where and when
 //!  DIR/ca, DIR/nkeys, DIR/hosts   as `watari setup --cluster DIR/cluster.toml --out DIR` makes them
 //! ```
 //!
@@ -33,6 +34,7 @@ use crate::{
         cluster::{Cluster, Host},
         files::{Overlay, Readers},
         founding, identity,
+        journal::{self, Entry},
         kit::{self, CERTIFICATE, Kit},
         settings,
     },
@@ -161,6 +163,22 @@ impl Held<'_> {
         self.store.put(TOKENS, Readers::Owner, &text)
     }
 
+    /// Writes an act down, which is to be done before others hear of it.
+    ///
+    /// # Errors
+    /// [`Fault::File`].
+    pub fn note(&self, entry: &Entry) -> Result<(), Fault> {
+        journal::add(&self.desk.dir, entry)
+    }
+
+    /// What was done here, the oldest first.
+    ///
+    /// # Errors
+    /// [`Fault::File`] if it cannot be read.
+    pub fn journal(&self) -> Result<Vec<Entry>, Fault> {
+        journal::read(&self.desk.dir)
+    }
+
     /// Makes every host's files of what the folder holds, and gives this host what is another one for it: its NATS
     /// server's configuration, which `watari-nats` has it read, and its settings, as long as nobody has changed them.
     ///
@@ -269,7 +287,8 @@ impl Held<'_> {
         let mut book = self.book()?;
         let comer = Comer { part: asked.part, name: &asked.name, site: asked.site.as_ref(), nkey: &asked.nkey };
         let record = book.admit(&token.digest(), &comer, now)?;
-        let (site, was_in) = (record.site.clone(), record.claim.as_ref().is_some_and(|claim| claim.done));
+        let (id, site) = (record.id.clone(), record.site.clone());
+        let was_in = record.claim.as_ref().is_some_and(|claim| claim.done);
         let cluster = self.cluster()?;
         // It has been thrown out since.
         if was_in && cluster.host(&asked.name).is_none() {
@@ -286,6 +305,8 @@ impl Held<'_> {
             return Err(Fault::NatsAlone { name: asked.name.to_string() });
         }
         let description = self.description_with(&cluster, &wanted)?;
+        let about = vec![wanted.name.to_string(), asked.part.word().to_owned()];
+        self.note(&Entry::of_host(now, from, &id, about))?;
         // From here on the token is this host's, whatever breaks.
         self.keep(&book)?;
         for (name, public) in &wanted.keys {

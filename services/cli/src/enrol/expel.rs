@@ -13,6 +13,7 @@ use crate::{
         authority::Authority,
         cluster::{Cluster, Role},
         files::{Overlay, Readers},
+        journal::{Act, Entry},
     },
     texts::faults::Fault,
 };
@@ -45,6 +46,7 @@ impl Held<'_> {
             None if self.store.path(&format!("hosts/{name}")).exists() => {}
             None => return Err(Fault::HostUnknown { name: name.to_string() }),
         }
+        self.note(&Entry::of_here(clock::now(), Act::HostExpelled, vec![name.to_string()]))?;
         let mut book = self.book()?;
         book.expelled(name);
         self.keep(&book)?;

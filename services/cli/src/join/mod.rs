@@ -16,7 +16,7 @@ pub(crate) mod talk;
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, Read},
+    io::{BufRead, IsTerminal, Read, Write},
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
     path::PathBuf,
 };
@@ -66,16 +66,17 @@ const FOLDER: &str = "etc/watari/cluster/cluster.toml";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example, as root on a new node, once its packages are installed and its bridge is there:
-  watari join --token watari1-... --site myodaiji 203.0.113.2
+  watari join --token - --site myodaiji 203.0.113.2
   systemctl daemon-reload
   systemctl restart libvirtd.service
   systemctl enable --now watari-node.target
 
 On a new front end, and on the witness:
-  watari join --as frontend --token watari1-... --site yamate 203.0.113.2
-  watari join --as witness --token watari1-... 203.0.113.2
+  watari join --as frontend --token - --site yamate 203.0.113.2
+  watari join --as witness --token - 203.0.113.2
   systemctl enable --now watari-front.target
 
+The token is asked for: on the command line everybody who is logged in could read it. A script pipes it, with --yes.
 The host is looked at first, and what will be written is shown. No interface is changed and nothing is started.
 What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.")]
 pub struct Join {
@@ -125,7 +126,7 @@ impl Join {
     pub async fn run(&self, out: Out) -> Result<(), Failure> {
         let (lang, part, kit) = (out.lang, self.role.part(), Kit::of(self.role.part()));
         let (front, reached) = self.front()?;
-        let plan = self.plan(reached)?;
+        let plan = self.plan(reached, lang)?;
         let mut root = Overlay::at(self.root.clone());
         self.stranger(&root, plan.token.authority)?;
         let front = Front::new(front, plan.address, plan.token.authority)?;
@@ -199,9 +200,12 @@ impl Join {
     }
 
     /// What was typed, or else one line of standard input, so that it stands in no list of processes.
-    fn token(&self) -> Result<String, Fault> {
+    fn token(&self, lang: Lang) -> Result<String, Fault> {
         if self.token != "-" {
             return Ok(self.token.clone());
+        }
+        if std::io::stdin().is_terminal() {
+            let _ = write!(std::io::stderr(), "{} ", joining::which_token(lang));
         }
         let mut line = String::new();
         let read = std::io::stdin().lock().take(MOST_TOKEN).read_line(&mut line);
@@ -209,7 +213,7 @@ impl Join {
         Ok(line)
     }
 
-    fn plan(&self, front: SocketAddr) -> Result<Plan, Failure> {
+    fn plan(&self, front: SocketAddr, lang: Lang) -> Result<Plan, Failure> {
         let address = match self.address {
             Some(address) => address,
             None => own_address(front)
@@ -220,7 +224,7 @@ impl Join {
             return Err(input::out_of_range("--bridge", allowed, bridge));
         }
         Ok(Plan {
-            token: self.token()?.parse::<Token>()?,
+            token: self.token(lang)?.parse::<Token>()?,
             name: host_name(self.name.as_deref())?,
             site: input::name_if(self.site.as_deref())?,
             address,

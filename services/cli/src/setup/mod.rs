@@ -6,6 +6,7 @@
 //!                   DIR/nkeys/     the seed of every identity
 //!                   DIR/hosts/H/   what belongs into the root of host H
 //!                   DIR/prometheus/targets/   where Prometheus finds them all, if the description lets it
+//!                   DIR/journal.jsonl   who had which keys and files made, and when
 //! ```
 //!
 //! A second run finds what the first made, adds what is missing, renews what is nearly over and
@@ -16,6 +17,7 @@ pub mod cluster;
 pub mod files;
 pub mod founding;
 pub mod identity;
+pub mod journal;
 pub mod kit;
 pub mod libvirt;
 pub mod nats;
@@ -26,11 +28,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use watari_contracts::Service;
+use watari_model::Timestamp;
 
 use authority::{Authority, Issued, Renewal};
 use cluster::{Cluster, Host, Role};
 use files::{Counts, Overlay, Readers};
 use identity::Identity;
+use journal::{Act, Entry};
 use kit::Kit;
 
 use crate::{
@@ -152,7 +156,9 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
     let mut seeds = Overlay::at(out.join("nkeys"));
     let overlay = |host: &Host| Overlay::at(out.join("hosts").join(host.name.as_str()));
     let authority = Authority::open(&mut store, cluster, now)?;
+    let before = journal::keys(&seeds.path(""));
     let identities = identity::of_cluster(&mut seeds, cluster)?;
+    note(out, now, Act::KeysMade, journal::keys(&seeds.path("")).difference(&before).cloned().collect())?;
     let mut issued = Vec::new();
     for host in &cluster.hosts {
         issued.push(match host.role {
@@ -183,6 +189,8 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
         configuration(&mut overlay, cluster, host, &authority, issued.as_ref(), &identities, &pins)?;
         made.push(Made { counts: overlay.counts, identities: identities_here });
     }
+    let others = cluster.hosts.iter().zip(&made).filter(|(_, made)| made.counts.written > 0);
+    note(out, now, Act::FilesMade, others.map(|(host, _)| host.name.to_string()).collect())?;
     if cluster.scraped {
         let mut discovery = Overlay::at(out.join("prometheus/targets"));
         for (name, text) in prometheus::targets(cluster) {
@@ -190,6 +198,11 @@ pub fn make(cluster: &Cluster, out: &Path, renewal: Renewal) -> Result<Vec<Made>
         }
     }
     Ok(made)
+}
+
+/// Writes down what was made, if anything was.
+fn note(out: &Path, now: Timestamp, act: Act, made: Vec<String>) -> Result<(), Fault> {
+    if made.is_empty() { Ok(()) } else { journal::add(out, &Entry::of_here(now, act, made)) }
 }
 
 /// Puts a file to its place below a host's root. Configuration (.toml) that somebody has changed stays, and that is told:

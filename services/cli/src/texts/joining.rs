@@ -2,7 +2,7 @@
 
 use watari_contracts::enrol::Part;
 
-use crate::lang::Lang;
+use crate::{lang::Lang, setup::journal::Act};
 
 /// Asks whether to begin.
 #[must_use]
@@ -69,12 +69,21 @@ pub fn use_it(lang: Lang, part: Part, minutes: u64, front: &str, at_which: bool)
     match lang {
         Lang::En => {
             format!(
-                "shown this once, good for {minutes} min and one host; on it: watari join {role}{site}--token TOKEN {front}"
+                "shown this once, good for {minutes} min and one host; on it, where it is asked for: watari join {role}{site}--token - {front}"
             )
         }
         Lang::Ja => format!(
-            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで: watari join {role}{site}--token トークン {front}"
+            "表示は今回だけで、{minutes} 分以内に 1 台だけ参加できます。そのホストで次を実行し、求められたら貼り付けます: watari join {role}{site}--token - {front}"
         ),
+    }
+}
+
+/// What is asked of whoever has a token to paste.
+#[must_use]
+pub const fn which_token(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "The token, then Enter:",
+        Lang::Ja => "トークンを貼り付けて Enter を押してください:",
     }
 }
 
@@ -117,6 +126,27 @@ pub fn standing(lang: Lang, state: &'static str) -> &'static str {
         (Lang::Ja, "used") => "使用済み",
         (Lang::Ja, "expired") => "期限切れ",
         (_, state) => state,
+    }
+}
+
+/// What was done in the cluster's folder.
+#[must_use]
+pub const fn act(lang: Lang, act: Act) -> &'static str {
+    match (lang, act) {
+        (Lang::En, Act::TokenCreated) => "token made",
+        (Lang::En, Act::TokenRevoked) => "token taken back",
+        (Lang::En, Act::HostJoined) => "host joined",
+        (Lang::En, Act::HostExpelled) => "host expelled",
+        (Lang::En, Act::KeysMade) => "keys made",
+        (Lang::En, Act::FilesMade) => "files made",
+        (Lang::En, Act::Other) => "by a newer version",
+        (Lang::Ja, Act::TokenCreated) => "トークンの作成",
+        (Lang::Ja, Act::TokenRevoked) => "トークンの取り消し",
+        (Lang::Ja, Act::HostJoined) => "ホストの参加",
+        (Lang::Ja, Act::HostExpelled) => "ホストの除外",
+        (Lang::Ja, Act::KeysMade) => "鍵の作成",
+        (Lang::Ja, Act::FilesMade) => "ファイルの作成",
+        (Lang::Ja, Act::Other) => "新しい版による操作",
     }
 }
 
@@ -232,6 +262,14 @@ mod tests {
                 inited(lang, "a", "b"),
                 use_it(lang, Part::Node, 1, "a", true),
                 use_it(lang, Part::Witness, 1, "a", false),
+                which_token(lang).to_owned(),
+                act(lang, Act::TokenCreated).to_owned(),
+                act(lang, Act::TokenRevoked).to_owned(),
+                act(lang, Act::HostJoined).to_owned(),
+                act(lang, Act::HostExpelled).to_owned(),
+                act(lang, Act::KeysMade).to_owned(),
+                act(lang, Act::FilesMade).to_owned(),
+                act(lang, Act::Other).to_owned(),
                 revoked(lang, "a"),
                 will_expel(lang, "a"),
                 expelled(lang, "a"),

@@ -147,6 +147,12 @@ troubles! {
            "watari backup create {folder}/watari-NOW.tar.zst; then find out why what makes one each day does not"
         ja "このホスト ({host}) の {folder} にある最新のバックアップ: {since}" "それ以降に書かれた内容は、フロントエンドのディスクとともに失われます"
            "watari backup create {folder}/watari-日付.tar.zst を実行し、毎日のバックアップが作られない理由を調べてください";
+    /// Nobody has said where they are.
+    HostBackupUnnamed { host } "host.backup-unnamed" Note
+        en "nothing on this front end ({host}) says where backups lie" "that none is made any more would be noticed on the day when one is needed"
+           "unless the other front end makes them: watari backup create each day, and its folder as folder under [backups] in /etc/watari/monitor.toml; then: systemctl restart watari-monitor"
+        ja "このフロントエンド ({host}) には、バックアップの置き場所が設定されていません" "バックアップが作られなくなっても、必要になる日まで気付けません"
+           "もう一方のフロントエンドで作っている場合を除き、watari backup create を毎日実行するようにして、そのフォルダを /etc/watari/monitor.toml の [backups] に folder として書き、systemctl restart watari-monitor を実行してください";
     /// Its name leads nowhere.
     HostUnnamed { host } "host.unnamed" Warning
         en "this host cannot resolve its own name, {host}" "libvirt takes a node without a name for itself, and moves no server"
@@ -577,23 +583,4 @@ impl Trouble {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_trouble_has_a_code_of_its_own_and_is_told_in_full_in_both_languages() {
-        let mut codes = BTreeSet::new();
-        for trouble in Trouble::examples() {
-            let code = trouble.code();
-            assert!(codes.insert(code), "{code} stands twice");
-            let (en, ja) = (trouble.told(Lang::En), trouble.told(Lang::Ja));
-            for text in [&en.seen, &en.matters, &en.mend, &ja.seen, &ja.matters, &ja.mend] {
-                assert!(!text.is_empty() && !text.contains(['{', '}']), "{code}: {text}");
-            }
-            assert!([&en.seen, &en.matters, &en.mend].iter().all(|text| text.is_ascii()), "{code}");
-            assert!([&ja.seen, &ja.matters].iter().all(|text| !text.is_ascii()), "{code}");
-        }
-    }
-}
+mod tests;

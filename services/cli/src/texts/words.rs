@@ -30,6 +30,7 @@ macro_rules! words {
 
 words! {
     // --- headers ---------------------------------------------------------------------------
+    About "ABOUT" "対象";
     Address "ADDRESS" "アドレス";
     Addresses "ADDRESSES" "アドレス";
     After "AFTER" "依存先";
@@ -41,6 +42,7 @@ words! {
     Boots "DESIRED" "望む状態";
     Bucket "KIND" "種類";
     By "WHO" "実行者";
+    CameFrom "FROM" "接続元";
     Changed "CHANGED" "最終変更";
     StateSince "STATE SINCE" "状態の開始";
     Cidr "SUBNET" "サブネット";
@@ -249,6 +251,7 @@ words! {
     NoKeys "There are no keys." "鍵はありません。";
     NoProjects "There are no projects." "プロジェクトはありません。";
     NoTokens "There are no tokens." "トークンはありません。";
+    NothingJournalled "Nothing was written down here yet." "まだ記録はありません。";
     NoMigrations "There are no migrations." "移行はありません。";
     NoOutages "There are no outages." "停電計画はありません。";
     NoEvents "There are no such events." "該当する出来事の記録はありません。";

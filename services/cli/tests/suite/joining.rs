@@ -12,7 +12,9 @@ use std::{
 };
 
 use crate::support::{
-    CLUSTER, Files, Ran, Server, THREE, bare, eventually, read, tree,
+    CLUSTER, Files, Ran, Server, THREE, bare, eventually, read,
+    terminal::AtTerminal,
+    tree,
     wire::{Client, Verdict},
 };
 use sha2::{Digest, Sha256};
@@ -23,7 +25,7 @@ use watari_cli::{
         desk::Desk,
         token::{Mark, Token},
     },
-    setup::{KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority, identity},
+    setup::{KEYS_OF_NODE, OF_NODE, SEED_OF_NODE, authority, identity, journal::Act},
 };
 use watari_contracts::enrol::{EnrolHost, Part};
 use watari_testkit::{TempDir, free_port};
@@ -65,12 +67,12 @@ impl Place {
         let ran = Ran::of(of_cluster(self.dir.path(), &words).output().unwrap());
         // Of two sites the host has to say one, unless the token does.
         let told = ran.err.replace("--site SITE ", "");
-        assert!(ran.status == 0 && told.contains(&format!("watari join {usage} TOKEN 127.0.0.1")), "{ran:?}");
+        assert!(ran.status == 0 && told.contains(&format!("watari join {usage} - 127.0.0.1")), "{ran:?}");
         assert_eq!(told == ran.err, role == "witness" || more.contains(&"--site"), "{ran:?}");
         ran.out.trim().to_owned()
     }
 
-    fn tokens(&self) -> serde_json::Value {
+    pub(crate) fn tokens(&self) -> serde_json::Value {
         Ran::of(of_cluster(self.dir.path(), &["token", "list", "-o", "json"]).output().unwrap()).json()
     }
 
@@ -83,7 +85,7 @@ impl Place {
     }
 
     /// A host as a node should be, by the name of its folder.
-    fn machine(&self, folder: &str) {
+    pub(crate) fn machine(&self, folder: &str) {
         let root = self.path(folder);
         for below in ["dev", "usr/sbin", "sys/class/net/br-campus/bridge", "sys/class/net/br-campus/brif/eth0"] {
             fs::create_dir_all(root.join(below)).unwrap();
@@ -131,7 +133,7 @@ impl Drop for Running {
 }
 
 /// The command on the cluster's folder below `dir`.
-fn of_cluster(dir: &Path, words: &[&str]) -> Command {
+pub(crate) fn of_cluster(dir: &Path, words: &[&str]) -> Command {
     let mut command = bare(words);
     command.arg("--dir").arg(dir.join("cluster"));
     command
@@ -285,6 +287,22 @@ fn a_token_that_is_read_from_standard_input_stands_in_no_list_of_processes() {
     join.stdin.take().unwrap().write_all(format!("{token}\n").as_bytes()).unwrap();
     let ran = Ran::of(join.wait_with_output().unwrap());
     assert!(ran.status == 0 && ran.out.contains("m2 is a node of cluster test, at myodaiji"), "{ran:?}");
+}
+
+#[test]
+fn at_a_terminal_the_token_is_asked_for_and_then_whether_to_go_on() {
+    let place = Place::open();
+    place.machine("m2");
+    let token = place.token(&["--site", "myodaiji"]);
+    let mut command = bare(&["join", "--token", "-", "--name", "m2", "--address", "127.0.0.12"]);
+    command.arg("--root").arg(place.path("m2")).arg(format!("127.0.0.1:{}", place.port));
+    let mut terminal = AtTerminal::start(&command);
+    terminal.shows("The token, then Enter:");
+    terminal.types(format!("{token}\n").as_bytes()).unwrap();
+    terminal.shows("[y/N]");
+    terminal.types(b"y\n").unwrap();
+    terminal.shows("m2 is a node of cluster test, at myodaiji");
+    terminal.ends_well();
 }
 
 #[test]
@@ -500,6 +518,8 @@ fn who_is_expelled_is_refused_by_every_host_and_joins_again_with_other_keys_alon
     }
     let of_m1 = place.hold().unwrap().settings_of("127.0.0.11".parse().unwrap()).unwrap();
     assert!(of_m1.iter().any(|file| file.path == LIST && file.text == list), "it is not fetched");
+    let done = place.hold().unwrap().journal().unwrap();
+    assert!(done.iter().any(|entry| entry.act == Act::HostExpelled && entry.about == ["m2"]), "{done:?}");
     // Whoever has its disk has its keys, whatever token it comes with.
     let (_, token) = desk(&files);
     assert_eq!(come(&EnrolHost { token: token.to_string(), ..asked }), Err("join.key-revoked"));

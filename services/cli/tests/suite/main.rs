@@ -13,6 +13,7 @@ mod doctor;
 mod forms;
 mod growing;
 mod joining;
+mod journal;
 mod manual;
 mod narrow;
 mod next_steps;

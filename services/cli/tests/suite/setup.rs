@@ -87,7 +87,7 @@ fn a_host_that_is_added_changes_the_servers_and_nobody_elses_identity() {
     assert!(files.setup(&[]).status.success());
     let after = tree(&files.path("out"));
     let changed: Vec<_> = before.iter().filter(|(path, held)| after[*path] != **held).map(|(path, _)| path).collect();
-    assert_eq!(changed, [&files.of_host("m-front", "etc/nats/nats.conf")]);
+    assert_eq!(changed, [&files.of_host("m-front", "etc/nats/nats.conf"), &files.path("out/journal.jsonl")]);
     assert!(after.contains_key(&files.of_host("m2", "etc/watari/node-agent.toml")));
 }
 

@@ -1,9 +1,12 @@
-//! What watches the cloud is explained and tried: every alert has a runbook entry in both languages and a test of
-//! when it fires and when not, and every metric stands on the page of metrics.
+//! What watches the cloud is explained and tried: every alert says what is wrong and what to do in both languages, has a
+//! runbook entry in both and a test of when it fires and when not, and every metric stands on the page of metrics.
 
 use std::collections::BTreeMap;
 
 use super::files::File;
+
+/// What whoever is woken is told, in both languages.
+const TOLD: [&str; 4] = ["summary: ", "summary_ja: ", "remedy: ", "remedy_ja: "];
 
 /// The alerts' own files.
 pub(crate) struct Alerts<'a> {
@@ -33,11 +36,22 @@ impl Alerts<'_> {
             ] {
                 faults.extend(missing.then(|| format!("{name}: {what}")));
             }
+            let own = own(self.rules, name);
+            let untold = TOLD.iter().filter(|told| !own.lines().any(|line| line.trim().starts_with(**told)));
+            faults.extend(untold.map(|told| format!("{name}: no annotation {told}")));
+            let english = own.lines().map(str::trim).filter(|line| line.contains("_ja: ") && line.is_ascii());
+            faults.extend(english.map(|line| format!("{name}: not in Japanese: {line}")));
         }
         let stray = entries(self.en).chain(entries(self.ja)).filter(|entry| !named.contains(entry));
         faults.extend(stray.map(|entry| format!("{entry}: explained, but there is no such alert")));
         faults
     }
+}
+
+/// An alert's own part of the rules.
+fn own<'a>(rules: &'a str, name: &str) -> &'a str {
+    let mut parts = rules.split("- alert: ").skip(1);
+    parts.find(|part| part.lines().next() == Some(name)).unwrap_or_default()
 }
 
 fn entries(page: &str) -> impl Iterator<Item = &str> {

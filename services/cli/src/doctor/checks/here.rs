@@ -11,7 +11,7 @@ use crate::{
         facts::Facts,
         finding::{Finding, said},
         host::{
-            Host,
+            Backups, Host,
             around::{Around, Peer},
         },
     },
@@ -43,10 +43,13 @@ pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
         folder: said(folder.display()),
         free: said(free),
     });
-    let stale = host.stale.as_ref().map(|stale| Trouble::HostBackupOld {
-        host: on(),
-        folder: said(stale.folder.display()),
-        since: stale.newest.map_or_else(|| said!("none is there", "バックアップなし"), |at| said(format::moment(at))),
+    let backups = host.backups.as_ref().map(|backups| match backups {
+        Backups::Unnamed => Trouble::HostBackupUnnamed { host: on() },
+        Backups::Old { folder, newest } => Trouble::HostBackupOld {
+            host: on(),
+            folder: said(folder.display()),
+            since: newest.map_or_else(|| said!("none is there", "バックアップなし"), |at| said(format::moment(at))),
+        },
     });
     let unnamed = host.unnamed.then(|| Trouble::HostUnnamed { host: on() });
     let dropping = host.dropping.iter().map(|chain| Trouble::HostForwardDrops { host: on(), chain: said(chain) });
@@ -57,7 +60,7 @@ pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
         .chain(refused)
         .chain(certificates)
         .chain(filling)
-        .chain(stale)
+        .chain(backups)
         .chain(unnamed)
         .chain(dropping)
         .chain(confined);
@@ -115,7 +118,10 @@ pub(super) fn strangers(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::{checks::tests::codes, facts::sample, host::Stale};
+    use crate::{
+        doctor::{checks::tests::codes, facts::sample},
+        texts::troubles::Severity,
+    };
 
     #[test]
     fn what_is_wrong_with_the_host_itself_is_named() {
@@ -130,7 +136,7 @@ mod tests {
         host.open_keys = vec!["/etc/watari/nkeys/agent.nk".into()];
         host.refused_keys = vec!["/etc/watari/nkeys/image.nk".into()];
         host.filling = vec![("/var/lib/nats".into(), 9)];
-        host.stale = Some(Stale { folder: "/var/backups".into(), newest: Some(sample::NOW) });
+        host.backups = Some(Backups::Old { folder: "/var/backups".into(), newest: Some(sample::NOW) });
         host.unnamed = true;
         host.dropping = vec!["ip filter FORWARD".to_owned()];
         host.confined = vec!["dnsmasq".to_owned()];
@@ -152,6 +158,10 @@ mod tests {
             ]
         );
         assert!(found.iter().all(|one| one.nodes == [sample::host().name]));
+        facts.host = Some(Host { backups: Some(Backups::Unnamed), ..sample::host() });
+        let found = well(&facts);
+        assert_eq!(codes(&found), ["host.backup-unnamed"]);
+        assert_eq!(found[0].trouble.severity(), Severity::Note, "a cluster that was made just now is well");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether backups are still made, on a front end on which somebody has said where they lie.
+//! Whether backups are made, on a front end: somebody has said where they lie, and a new one lies there.
 
 use std::{
     fs,
@@ -13,23 +13,29 @@ const SETTINGS: &str = "etc/watari/monitor.toml";
 /// One a day is made where the guide is followed, and one may fail: as the alert has it.
 const OLD_MS: u64 = 2 * 86_400_000;
 
-/// A folder that has no new backup.
+/// What is not well with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::doctor) struct Stale {
-    /// Which.
-    pub(in crate::doctor) folder: PathBuf,
-    /// Of when the newest one is; none if there is none, or the folder cannot be read.
-    pub(in crate::doctor) newest: Option<Timestamp>,
+pub(in crate::doctor) enum Backups {
+    /// Nobody has said where they lie, so that nothing tells whether there are any.
+    Unnamed,
+    /// None in the folder is new.
+    Old {
+        /// Which folder.
+        folder: PathBuf,
+        /// Of when the newest one is; none if there is none, or the folder cannot be read.
+        newest: Option<Timestamp>,
+    },
 }
 
-/// The folder below this root, if it is one that is named and stale.
-pub(super) fn stale(root: &Path, now: Timestamp) -> Option<Stale> {
+/// What is not well on the host below this root; nothing where it is no front end.
+pub(super) fn look(root: &Path, now: Timestamp) -> Option<Backups> {
     let settings: toml::Table = toml::from_str(&fs::read_to_string(root.join(SETTINGS)).ok()?).ok()?;
-    let folder = settings.get("backups")?.get("folder")?.as_str().filter(|folder| !folder.is_empty())?;
+    let folder = settings.get("backups").and_then(|backups| backups.get("folder")?.as_str());
+    let Some(folder) = folder.filter(|folder| !folder.is_empty()) else { return Some(Backups::Unnamed) };
     let folder = root.join(folder.trim_start_matches('/'));
     let newest = newest(&folder).ok().flatten();
     let is_old = newest.is_none_or(|at| now.millis_since(at) > OLD_MS);
-    is_old.then_some(Stale { folder, newest })
+    is_old.then_some(Backups::Old { folder, newest })
 }
 
 #[cfg(test)]
@@ -40,20 +46,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_without_a_new_backup_is_stale_and_one_that_nobody_named_is_none() {
+    fn a_front_end_has_a_folder_with_a_new_backup_or_it_is_told_what_is_missing() {
         let root = TempDir::new();
         let (now, write) = (clock::now(), |path: &str, text: &str| fs::write(root.path().join(path), text).unwrap());
-        assert_eq!(stale(root.path(), now), None);
+        let look = |now| super::look(root.path(), now);
+        assert_eq!(look(now), None, "it is no front end");
         fs::create_dir_all(root.path().join("etc/watari")).unwrap();
-        write(SETTINGS, "[backups]\nfolder = \"\"\n");
-        assert_eq!(stale(root.path(), now), None);
+        for unnamed in ["", "[backups]\n", "[backups]\nfolder = \"\"\n"] {
+            write(SETTINGS, unnamed);
+            assert_eq!(look(now), Some(Backups::Unnamed), "{unnamed}");
+        }
         write(SETTINGS, "[backups]\nfolder = \"/backups\"\n");
         let folder = root.path().join("backups");
-        assert_eq!(stale(root.path(), now), Some(Stale { folder: folder.clone(), newest: None }), "it is not there");
+        assert_eq!(look(now), Some(Backups::Old { folder: folder.clone(), newest: None }), "it is not there");
         fs::create_dir(&folder).unwrap();
         write("backups/watari-2026.tar.zst", "x");
-        assert_eq!(stale(root.path(), now), None);
-        let found = stale(root.path(), now.plus_millis(OLD_MS + 60_000)).unwrap();
-        assert!(found.newest.is_some());
+        assert_eq!(look(now), None);
+        let found = look(now.plus_millis(OLD_MS + 60_000));
+        assert!(matches!(found, Some(Backups::Old { newest: Some(_), .. })), "{found:?}");
     }
 }

@@ -264,6 +264,10 @@ pub(super) const TEXTS: &[Text] = &[
         "トークンを取り消します。それで参加済みのホストはそのままです",
     ),
     (
+        "What was done here: tokens, hosts let in and out, keys and files made; when, by whom and from where",
+        "トークン、ホストの参加と除外、鍵とファイルの作成の記録を、日時、実行者、接続元とともに表示します",
+    ),
+    (
         "Take a node out of the cluster: NATS knows its key no more",
         "ノードをクラスタから除きます。NATS はその鍵を受け付けなくなります",
     ),

@@ -132,8 +132,8 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("On a new front end, and on the witness:", "新しいフロントエンドと立会役では:"),
     (
-        "The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.",
-        "まずホストを確認し、書き込むファイルを表示します。インターフェースは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。編集された設定ファイル (.toml) は変更しません。",
+        "The token is asked for: on the command line everybody who is logged in could read it. A script pipes it, with --yes. The host is looked at first, and what will be written is shown. No interface is changed and nothing is started. What breaks off is run again with the same token. Configuration (.toml) that somebody has changed stays as it is.",
+        "トークンは実行後に入力します。コマンドラインに書くと、ログイン中のだれもが読めるためです。スクリプトでは標準入力から渡し、--yes を付けます。\nまずホストを確認し、書き込むファイルを表示します。インターフェースは変更せず、何も起動しません。\n途中で止まった場合は、同じトークンでもう一度実行してください。編集された設定ファイル (.toml) は変更しません。",
     ),
     ("Example, as root on a front end:", "例 (フロントエンドで root として):"),
     (
