@@ -207,15 +207,14 @@ fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
 }
 
 /// What no lab is broken for, and why; the checks themselves are tried beside their code.
-const NOT_IN_THE_LAB: [(&str, &str); 20] = [
+const NOT_IN_THE_LAB: [(&str, &str); 19] = [
     ("host.target-disabled", "needs a systemd: deploy/systemd-test"),
     ("host.target-off", "needs a systemd: deploy/systemd-test"),
     ("host.clock-free", "needs a systemd that sets clocks"),
-    ("node.clock", "all hosts of a lab have the machine's clock"),
+    ("node.clock", "all hosts of a lab have the machine's clock: deploy/systemd-test"),
     ("path.slow", "a lab's links delay nothing, which takes the kernel's netem"),
-    ("site.link-slow", "tells of the last migrations, which other scenarios have made over links of any rate"),
+    ("site.link-slow", "tells of the last migrations together, which other scenarios have made over links of any rate"),
     ("node.suspect", "it is lost, or has no hypervisor, a moment later"),
-    ("node.emulated", "what the machine's processor can is not the lab's to say"),
     ("node.processor", "all hosts of a lab have the machine's processor"),
     ("node.versions-differ", "all hosts of a lab run the same programs"),
     ("service.versions-differ", "all hosts of a lab run the same programs"),
