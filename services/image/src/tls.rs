@@ -1,6 +1,6 @@
 //! Certificates: one authority for the whole installation, one certificate for each front end,
-//! which serves both as server and as client. Whose certificate counts no more the authority says in a list, which is
-//! read again when it changes.
+//! which serves both as server and as client and is renewed while it does. Whose certificate counts no more the authority
+//! says in a list, which is read again when it changes.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,9 +8,10 @@ use axum_server::tls_rustls::RustlsConfig;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
+use watari_chassis::certificates::{Shown, ShownError};
 
 use crate::{app::App, settings::TlsFiles};
 
@@ -28,17 +29,19 @@ pub enum TlsError {
         /// Why.
         detail: String,
     },
+    /// This front end's own certificate.
+    #[error(transparent)]
+    Shown(#[from] ShownError),
     /// The pieces do not fit together.
     #[error("the certificates of [image.tls] do not fit: {0}")]
     Unfit(String),
 }
 
-/// The pieces, read once.
+/// The pieces.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     authority: Arc<RootCertStore>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    shown: Arc<Shown>,
     revoked: PathBuf,
 }
 
@@ -52,15 +55,9 @@ impl Tls {
         for certificate in certificates(&files.ca)? {
             authority.add(certificate).map_err(|e| TlsError::File { path: files.ca.clone(), detail: e.to_string() })?;
         }
-        let key = PrivateKeyDer::from_pem_file(&files.key)
-            .map_err(|e| TlsError::File { path: files.key.clone(), detail: e.to_string() })?;
-        Ok(Self {
-            provider: Arc::new(ring::default_provider()),
-            authority: Arc::new(authority),
-            chain: certificates(&files.cert)?,
-            key,
-            revoked: files.revoked.clone(),
-        })
+        let provider = Arc::new(ring::default_provider());
+        let shown = Shown::read(&files.cert, &files.key, &provider)?;
+        Ok(Self { provider, authority: Arc::new(authority), shown, revoked: files.revoked.clone() })
     }
 
     /// A server that talks only to holders of a certificate of the authority that counts now.
@@ -76,7 +73,7 @@ impl Tls {
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions();
         let config = builder.map_err(unfit)?.with_client_cert_verifier(verifier);
-        Ok(http(config.with_single_cert(self.chain.clone(), self.key.clone_key()).map_err(unfit)?))
+        Ok(http(config.with_cert_resolver(self.shown.clone())))
     }
 
     /// The lists of certificates that count no more; there is none as long as nobody was expelled.
@@ -97,7 +94,7 @@ impl Tls {
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions();
         let config = builder.map_err(unfit)?.with_no_client_auth();
-        Ok(http(config.with_single_cert(self.chain.clone(), self.key.clone_key()).map_err(unfit)?))
+        Ok(http(config.with_cert_resolver(self.shown.clone())))
     }
 
     /// A client that shows our certificate and trusts the authority alone.
@@ -108,7 +105,7 @@ impl Tls {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions();
         let config = builder.map_err(unfit)?.with_root_certificates(Arc::clone(&self.authority));
-        config.with_client_auth_cert(self.chain.clone(), self.key.clone_key()).map_err(unfit)
+        Ok(config.with_client_cert_resolver(self.shown.clone()))
     }
 }
 

@@ -14,8 +14,9 @@
 //! remembers counts only where nobody answers (`vote.rs`). When it may come back is theirs to say as well: a server
 //! that joined while its campus may still go dark any moment would take the majority with it.
 //!
-//! While it serves, the server reads its configuration again whenever that is another one: so a host that has
-//! joined is known, and nobody who is connected notices. One that the server cannot use changes nothing.
+//! While it serves, the server reads its configuration again whenever that or its certificate is another one: so a host that
+//! has joined is known, a renewed certificate is shown, and nobody who is connected notices. What the server cannot use
+//! changes nothing.
 
 mod founding;
 mod life;
@@ -156,7 +157,7 @@ async fn serve(
 ) -> Result<Turn, Error> {
     say(&format!("starting {}", life.name()));
     // Before the server reads it, so that no change is missed.
-    let mut config = Watch::on(&settings.config);
+    let mut files = Watch::on(&[&settings.config, &settings.certificate]);
     let mut vote = Vote::of(settings, life.name())?;
     let server = &mut life.start()?;
     let begun = Instant::now();
@@ -174,8 +175,8 @@ async fn serve(
                 life.stop(server).await?;
                 return Ok(Turn::Ended(ExitCode::SUCCESS));
             }
-            () = config.changed() => {
-                say("the configuration has changed; it is read again");
+            () = files.changed() => {
+                say("the configuration or the certificate has changed; both are read again");
                 life.reload(server)?;
             }
             _ = look.tick() => match newcomer.as_mut() {

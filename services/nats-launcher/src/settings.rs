@@ -20,6 +20,9 @@ pub struct Settings {
     pub host: String,
     /// The server's configuration file, which takes its name and store from the environment.
     pub config: PathBuf,
+    /// The server's certificate, as that file names it.
+    #[serde(default = "certificate")]
+    pub(crate) certificate: PathBuf,
     /// The folder below which each life of the server has a store of its own.
     pub store: PathBuf,
     /// Whether the host has joined a cluster that was there before it.
@@ -39,6 +42,11 @@ pub struct Settings {
     /// Where this process tells how the server is.
     #[serde(default)]
     telemetry: Telemetry,
+}
+
+/// Where `watari setup` has every host's.
+fn certificate() -> PathBuf {
+    PathBuf::from("/etc/watari/tls/host.crt")
 }
 
 /// The servers of a founding.

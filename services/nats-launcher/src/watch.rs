@@ -1,4 +1,4 @@
-//! Noticing that the server's configuration is another one, as after a host has joined.
+//! Noticing that the server's configuration is another one, as after a host has joined, or its certificate, which is renewed.
 
 use std::{
     fs,
@@ -15,25 +15,29 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What tells one form of a file from the next: it is put in its place by a rename, or written where it is.
 type Form = (u64, u64, i64, i64);
 
-/// Looks at the configuration from time to time.
+/// Looks at files from time to time.
 pub(crate) struct Watch {
-    file: Known,
+    files: Vec<Known>,
     tick: Interval,
 }
 
 impl Watch {
-    /// Whatever the file holds now is known.
-    pub(crate) fn on(path: &Path) -> Self {
+    /// Whatever the files hold now is known.
+    pub(crate) fn on(paths: &[&Path]) -> Self {
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { file: Known::on(path), tick }
+        Self { files: paths.iter().map(|path| Known::on(path)).collect(), tick }
     }
 
-    /// Ends when the file is there and another one than it was. It may be dropped and asked again.
+    /// Ends when one of the files is there and another one than it was. It may be dropped and asked again.
     pub(crate) async fn changed(&mut self) {
         loop {
             self.tick.tick().await;
-            if self.file.is_another() {
+            let mut another = false;
+            for file in &mut self.files {
+                another |= file.is_another();
+            }
+            if another {
                 return;
             }
         }

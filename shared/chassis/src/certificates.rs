@@ -1,4 +1,6 @@
-//! When a host's certificates end, and how old its lists of revoked ones are.
+//! When a host's certificates end, and how old its lists of revoked ones are; and the one that a process shows.
+
+mod shown;
 
 use std::{
     fs::File,
@@ -11,6 +13,8 @@ use watari_model::{
     node::health::{Certificate, RevocationList},
 };
 use x509_parser::{parse_x509_crl, pem::Pem};
+
+pub use shown::{Shown, ShownError};
 
 /// More than any chain of certificates.
 const MOST_BYTES: u64 = 256 * 1024;

@@ -151,8 +151,8 @@ pub(super) fn front_and_witness(stage: &Stage) -> anyhow::Result<()> {
     witness(stage)
 }
 
-/// Nobody there is started anew, so that the doctor alone reads what is spoilt: who serves with the certificate has read
-/// it at the start, and so has who makes backups its settings; nobody uses that key meanwhile.
+/// Nobody there is started anew, so that the doctor alone heeds what is spoilt: who serves with the certificate shows none of
+/// another key, and who makes backups has read its settings at the start; nobody uses that key meanwhile.
 fn front(stage: &Stage) -> anyhow::Result<()> {
     const KEY: &str = "/etc/watari/nkeys/backup.nk";
     const CERTIFICATE: &str = "/etc/watari/tls/host.crt";

@@ -106,11 +106,13 @@ pub(super) fn unanswered(stage: &Stage) -> anyhow::Result<()> {
     stage.until_well()
 }
 
-/// What an agent finds out when it starts: whether it may lay rules, and where UEFI's firmware is, which one image wants.
+/// What an agent finds out when it starts: whether it may lay rules, where UEFI's firmware is, which one image wants, and
+/// whether it is to do without KVM.
 pub(super) fn unprotected(stage: &Stage) -> anyhow::Result<()> {
-    const BROKEN: [(&str, &str); 3] = [("node.not-guarded", NODE), ("node.no-firewall", NODE), ("node.no-uefi", NODE)];
-    // While it starts.
-    const MEANWHILE: [&str; 2] = ["node.suspect", "node.hypervisor"];
+    const BROKEN: [(&str, &str); 4] =
+        [("node.not-guarded", NODE), ("node.no-firewall", NODE), ("node.no-uefi", NODE), ("node.emulated", NODE)];
+    // While it starts; and, where the machine has KVM, that nobody else does without.
+    const MEANWHILE: [&str; 3] = ["node.suspect", "node.hypervisor", "node.processor"];
     const SETTINGS: &str = "/etc/watari/node-agent.toml";
     const FIRMWARE: &str = "/usr/share/OVMF";
     stage.away_from_the_campus()?;
@@ -120,7 +122,7 @@ pub(super) fn unprotected(stage: &Stage) -> anyhow::Result<()> {
     let boots_by = |firmware: &str| stage.watari(&["image", "edit", "mini", "--firmware", firmware]).map(drop);
     let broken = || {
         let settings = stage.lab.file(NODE, SETTINGS);
-        fs::write(&settings, without_guard(&fs::read_to_string(&settings)?)?)?;
+        fs::write(&settings, without(&fs::read_to_string(&settings)?)?)?;
         stage.at_node(&["mount", "-t", "tmpfs", "tmpfs", FIRMWARE])?;
         again()?;
         boots_by("uefi")?;
@@ -135,9 +137,10 @@ pub(super) fn unprotected(stage: &Stage) -> anyhow::Result<()> {
     stage.until_well()
 }
 
-/// The settings of a node that holds its servers to nothing.
-fn without_guard(settings: &str) -> anyhow::Result<String> {
+/// The settings of a node that holds its servers to nothing, and emulates them.
+fn without(settings: &str) -> anyhow::Result<String> {
     let mut table: toml::Table = settings.parse().context("the node's settings are no TOML")?;
+    table.insert("virtualisation".to_owned(), "qemu".into());
     let networks = table.get_mut("networks").and_then(toml::Value::as_table_mut);
     networks.context("the node has no networks")?.insert("guard".to_owned(), false.into());
     Ok(table.to_string())

@@ -21,7 +21,10 @@ use watari_model::{
     node::health::{Certificate, RevocationList},
 };
 
-use crate::{enrol, setup::REVOKED};
+use crate::{
+    enrol,
+    setup::{NATS, REVOKED, files::Overlay, identity, nats},
+};
 pub(super) use backups::Backups;
 use units::Units;
 
@@ -53,6 +56,8 @@ pub(super) struct Host {
     pub(super) open_keys: Vec<PathBuf>,
     /// Keys of its own that NATS does not know.
     pub(super) refused_keys: Vec<PathBuf>,
+    /// Keys of its own to which its NATS server gives other permissions than this version has.
+    pub(super) outdated_keys: Vec<PathBuf>,
     /// The certificates of a front end or witness; a node's agent tells of its own.
     pub(super) certificates: Vec<Certificate>,
     /// The list of revoked certificates of a front end or witness, also where there is none yet.
@@ -78,6 +83,7 @@ impl Host {
             clock_free: false,
             open_keys: Vec::new(),
             refused_keys: Vec::new(),
+            outdated_keys: Vec::new(),
             certificates: Vec::new(),
             revocation_lists: Vec::new(),
             filling: Vec::new(),
@@ -97,7 +103,7 @@ impl Host {
         let well = Self::well(enrol::host_name(None).ok()?);
         let backups = backups::look(root, clock::now());
         let is_node = set_up.contains(&units::AGENT);
-        let mut host = Self { open_keys: open_keys(root), backups, ..well };
+        let mut host = Self { open_keys: open_keys(root), outdated_keys: outdated_keys(root), backups, ..well };
         // Of a node its agent tells them.
         if !is_node {
             (host.certificates, host.filling) = (certificates::look(&shown(root)), filling(root));
@@ -175,6 +181,16 @@ pub(super) fn identities(root: &Path) -> Vec<PathBuf> {
     let mut keys: Vec<PathBuf> = ending(&root.join(IDENTITIES), "nk").collect();
     keys.sort();
     keys
+}
+
+/// Of a front end or witness, by what its NATS server is configured with.
+fn outdated_keys(root: &Path) -> Vec<PathBuf> {
+    let root = Overlay::at(root.to_owned());
+    let Ok(Some(config)) = root.read(NATS) else { return Vec::new() };
+    // What it calls itself may be another name.
+    let Some(host) = nats::host(&config) else { return Vec::new() };
+    let own = identity::of_front(&root, &host).into_iter();
+    own.filter(|(_, identity)| nats::is_outdated(&config, identity)).map(|(file, _)| root.path(file)).collect()
 }
 
 fn ending(folder: &Path, end: &'static str) -> impl Iterator<Item = PathBuf> + use<> {

@@ -1,4 +1,5 @@
-//! This host's certificate: renewed in time, while its key stays where it is. And whose counts no more.
+//! This host's certificate: renewed in time, while its key stays where it is. And whose counts no more. Whoever shows the
+//! certificate looks at its file: `watari-nats`, the image service and agents by themselves, libvirt by `watari-revoked.path`.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -42,7 +43,7 @@ pub(super) fn renewed(root: &mut Overlay, kit: Kit, address: IpAddr, text: &str)
     }
     // Last, since by it a try that broke off is known.
     root.put(CERTIFICATE, Readers::All, text)?;
-    Ok(Some("this host has a new certificate; it counts once what reads it is started again".to_owned()))
+    Ok(Some("this host has a new certificate".to_owned()))
 }
 
 /// Takes a list of certificates that count no more, if the authority has signed it and it is none from before the one
@@ -104,7 +105,7 @@ mod tests {
         let new = make(Renewal::WhenNeeded).read(CERTIFICATE).unwrap().unwrap();
         assert_ne!(new, old);
         assert!(renewed(&mut root, kit, "192.0.2.3".parse().unwrap(), &new).unwrap().unwrap().contains("not taken"));
-        assert!(renewed(&mut root, kit, address, &new).unwrap().unwrap().contains("a new certificate;"));
+        assert!(renewed(&mut root, kit, address, &new).unwrap().unwrap().contains("has a new certificate"));
         for path in kit.copies().iter().chain([&CERTIFICATE]) {
             assert_eq!(root.read(path).unwrap().unwrap(), new, "{path}");
         }

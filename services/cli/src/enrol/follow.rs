@@ -1,7 +1,7 @@
 //! On hosts that have no folder of the cluster: they fetch what is another one for them from the front end that has it.
 //! The configuration of a NATS server, so that a host which has joined is known to all within seconds; certificates, which
-//! are renewed there in time; and settings, which name the other servers. Both count when what reads them is started
-//! again. Nodes are many, and ask rarely.
+//! are renewed there in time and shown from then on; and settings, which name the other servers and count when what reads
+//! them is started again. Nodes are many, and ask rarely.
 //!
 //! ```text
 //!  ask each other NATS server ──▶ nobody has the folder: as it is, and again

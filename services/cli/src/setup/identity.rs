@@ -2,6 +2,7 @@
 
 use nkeys::KeyPair;
 use watari_contracts::{Service, permissions::Role};
+use watari_model::{NodeName, SiteName};
 
 use super::{
     cluster::{self, Cluster, Host, Person},
@@ -135,7 +136,11 @@ fn wanted_for(person: &Person) -> Wanted {
 }
 
 fn wanted_by(host: &Host) -> Vec<Wanted> {
-    let own = |service: Service| format!("{}.{}", service.name(), host.name);
+    wanted(&host.name, host.role, host.site.as_ref())
+}
+
+fn wanted(host: &NodeName, kind: cluster::Role, site: Option<&SiteName>) -> Vec<Wanted> {
+    let own = |service: Service| format!("{}.{host}", service.name());
     let on_front = |service: Service| Wanted {
         name: own(service),
         role: Some(Role::Service(service)),
@@ -147,9 +152,9 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
             Service::NodeAgent => "etc/watari/nkeys/node-agent.nk",
         },
     };
-    let own_key = |name: &str, role, file| Wanted { name: format!("{name}.{}", host.name), role: Some(role), file };
-    let launcher = || own_key("nats", Role::Launcher { host: host.name.clone() }, "etc/watari/nkeys/nats.nk");
-    match (host.role, &host.site) {
+    let own_key = |name: &str, role, file| Wanted { name: format!("{name}.{host}"), role: Some(role), file };
+    let launcher = || own_key("nats", Role::Launcher { host: host.clone() }, "etc/watari/nkeys/nats.nk");
+    match (kind, site) {
         (cluster::Role::Front, _) => {
             let admin = Wanted { name: "admin".to_owned(), role: None, file: "etc/watari/nkeys/admin.nk" };
             let keepers = [
@@ -160,7 +165,7 @@ fn wanted_by(host: &Host) -> Vec<Wanted> {
             Service::OF_FRONT.into_iter().map(on_front).chain(keepers).chain([launcher(), admin]).collect()
         }
         (cluster::Role::Node, Some(site)) => {
-            let role = Role::Agent { site: site.clone(), node: host.name.clone() };
+            let role = Role::Agent { site: site.clone(), node: host.clone() };
             vec![Wanted { role: Some(role), ..on_front(Service::NodeAgent) }]
         }
         (cluster::Role::Client, _) => Vec::from(people()),
@@ -183,6 +188,18 @@ pub fn hand_out(store: &mut Overlay, overlay: &mut Overlay, host: &Host) -> Resu
         names.push(wanted.name);
     }
     Ok(names)
+}
+
+/// The identities of the processes of a front end or witness whose root this is, as far as their seeds can be read; and where
+/// these are.
+#[must_use]
+pub fn of_front(root: &Overlay, host: &NodeName) -> Vec<(&'static str, Identity)> {
+    let own = wanted(host, cluster::Role::Front, None).into_iter();
+    let known = own.filter_map(|Wanted { name, role, file }| {
+        let public = public_of(&root.read(file).ok()??).ok()?;
+        Some((file, Identity { name, role, public }))
+    });
+    known.collect()
 }
 
 /// All identities of the cluster, each once, by name. Those of people exist even where no client host is

@@ -1,23 +1,27 @@
 //! The configuration of each NATS server.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write, slice};
 
 use watari_contracts::{
     permissions::{Account, Answers, Crossing, Permissions, Role, SHARED, detour},
     subjects,
 };
+use watari_model::NodeName;
 
 use super::{
     cluster::{Cluster, Host, at},
     identity::Identity,
 };
 
+/// How it begins; the host's name follows.
+const MADE_FOR: &str = "# Made by `watari setup` for ";
+
 /// A server's configuration. `pins` are the fingerprints of all NATS servers' keys: a certificate
 /// of the authority alone does not make a host a server of the cluster.
 #[must_use]
 pub fn config(cluster: &Cluster, host: &Host, identities: &[Identity], pins: &[String]) -> String {
     let mut out = format!(
-        r#"# Made by `watari setup` for {name}; changes are lost when it runs again.
+        r#"{MADE_FOR}{name}; changes are lost when it runs again.
 # `watari-nats` starts the server and gives both: one that was taken out of the cluster begins anew,
 # under another name and with an empty store.
 server_name: $WATARI_NATS_NAME
@@ -50,6 +54,22 @@ jetstream {{
     }
     accounts(&mut out, identities);
     out
+}
+
+/// The host for whose server a configuration was made.
+#[must_use]
+pub fn host(config: &str) -> Option<NodeName> {
+    config.strip_prefix(MADE_FOR)?.split(';').next()?.parse().ok()
+}
+
+/// Whether a server's configuration knows this identity, and gives it other permissions than [`config`] would: it was made by
+/// another version.
+#[must_use]
+pub fn is_outdated(config: &str, identity: &Identity) -> bool {
+    let Some(role) = &identity.role else { return false };
+    let mut wanted = String::new();
+    users(&mut wanted, slice::from_ref(identity), &role.account());
+    config.contains(&identity.public) && !config.contains(&wanted)
 }
 
 fn routes(out: &mut String, cluster: &Cluster, host: &Host, pins: &[String]) {

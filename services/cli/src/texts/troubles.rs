@@ -123,6 +123,12 @@ troubles! {
            "on the first front end: systemctl restart watari-enrol, which tells NATS of all keys; if it is refused still, bring this host its files again from hosts/{host} of the cluster's folder, or have it join again with a token"
         ja "NATS がこのホスト ({host}) の鍵 {path} を受け付けません" "この鍵を使うプログラムが接続できず、その処理が行われません"
            "最初のフロントエンドで systemctl restart watari-enrol を実行してください。それでも受け付けられない場合は、クラスタのフォルダの hosts/{host} にあるファイルをこのホストに置き直すか、トークンでもう一度参加させてください";
+    /// NATS lets it do what another version's did.
+    HostPermissionsOld { host, keys } "host.permissions-old" Warning
+        en "the NATS server of this host ({host}) gives other permissions than this version needs to: {keys}" "what has come since it was set up may be refused"
+           "on the first front end: systemctl restart watari-enrol, which brings all NATS servers what this version needs; where the cluster's folder is elsewhere, run watari setup of this version and copy hosts/{host} to this host"
+        ja "このホスト ({host}) の NATS サーバで次の鍵の権限が、この版で必要なものと異なります: {keys}" "設定した後に加わった機能が拒否されることがあります"
+           "最初のフロントエンドで systemctl restart watari-enrol を実行すると、すべての NATS サーバに新しい権限が伝わります。クラスタのフォルダが別の場所にあれば、この版の watari setup を実行し、hosts/{host} をこのホストにコピーしてください";
     /// Its certificate has ended.
     HostCertificateExpired { host, path, end } "host.certificate-expired" Failure
         en "{path} of this host ({host}) ended at {end}" "whoever it is shown to refuses it: NATS and images are not reached here, or not from here"
@@ -246,16 +252,13 @@ troubles! {
         en "no power controller is configured for the nodes of {site}"
            "when one of them is lost, a person must look whether it is off before anything goes on"
            "add [[fencing]] to monitor.toml on every front end, then: watari node power NODE --status"
-        ja "{site} のノードの電源制御が設定されていません"
-           "ノードが応答しなくなったとき、電源が切れていることを人が確認するまで処理が進みません"
+        ja "{site} のノードの電源制御が設定されていません" "ノードが応答しなくなったとき、電源が切れていることを人が確認するまで処理が進みません"
            "全フロントエンドの monitor.toml に [[fencing]] を加え、watari node power ノード --status で確認してください";
     /// Beats are missing, or the hypervisor does not answer.
     NodeSuspect { node, silent } "node.suspect" Warning
-        en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})"
-           "it receives no server until it is ready"
+        en "node {node} is suspect: its hypervisor does not answer, or its agent is silent (for {silent})" "it receives no server until it is ready"
            "on the node: systemctl status libvirtd watari-agent"
-        ja "ノード {node} は「応答遅延」の状態です。ハイパーバイザの応答がないか、エージェントから {silent}間、連絡がありません"
-           "正常に戻るまで新しいサーバを受け入れません"
+        ja "ノード {node} は「応答遅延」の状態です。ハイパーバイザの応答がないか、エージェントから {silent}間、連絡がありません" "正常に戻るまで新しいサーバを受け入れません"
            "そのノードで systemctl status libvirtd watari-agent を実行し、原因を確認してください";
     /// An operator keeps servers away.
     NodeCordoned { node } "node.cordoned" Note
@@ -275,11 +278,9 @@ troubles! {
            "パッケージ watari-node を更新してください";
     /// Its clock is wrong.
     ClockSkew { node, by } "node.clock" Warning
-        en "the clock of node {node} differs by {by} from the front end's"
-           "records do not fit together, and certificates may be taken for expired or not yet valid"
+        en "the clock of node {node} differs by {by} from the front end's" "records do not fit together, and certificates may be taken for expired or not yet valid"
            "on the node: timedatectl set-ntp true"
-        ja "ノード {node} の時計はフロントエンドと {by} ずれています"
-           "記録の前後関係が合わなくなり、証明書が期限切れや有効期間前と判定されるおそれがあります"
+        ja "ノード {node} の時計はフロントエンドと {by} ずれています" "記録の前後関係が合わなくなり、証明書が期限切れや有効期間前と判定されるおそれがあります"
            "そのノードで timedatectl set-ntp true を実行してください";
     /// Guests may spoof.
     NotGuarded { node, reason } "node.not-guarded" Warning
@@ -301,17 +302,14 @@ troubles! {
            "そのノードで apt-get install --reinstall watari-node dnsmasq-base nftables qemu-utils qemu-system-x86 を実行してください";
     /// Images boot by what it has not.
     NoUefi { nodes, images } "node.no-uefi" Warning
-        en "these nodes have no UEFI firmware: {nodes}"
-           "servers of these images, which boot by UEFI, are not placed there and cannot move there: {images}"
+        en "these nodes have no UEFI firmware: {nodes}" "servers of these images, which boot by UEFI, are not placed there and cannot move there: {images}"
            "on the nodes: apt-get install ovmf"
-        ja "UEFI ファームウェアのないノード: {nodes}"
-           "UEFI で起動する次のイメージのサーバは、そこに配置も移行もできません: {images}"
+        ja "UEFI ファームウェアのないノード: {nodes}" "UEFI で起動する次のイメージのサーバは、そこに配置も移行もできません: {images}"
            "そのノードで apt-get install ovmf を実行してください";
     // --- fleet -----------------------------------------------------------------------------
     /// Programs' versions differ.
     VersionsDiffer { program, versions } "node.versions-differ" Warning
-        en "versions of {program} differ: {versions}"
-           "a server that was started under a newer version may not move to an older one"
+        en "versions of {program} differ: {versions}" "a server that was started under a newer version may not move to an older one"
            "upgrade the nodes with the older version, one after another, each after: watari node drain NODE --wait"
         ja "{program} の版がそろっていません: {versions}"
            "新しい版で起動したサーバを古い版のノードへ移行できないことがあります"

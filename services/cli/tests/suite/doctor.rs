@@ -206,6 +206,34 @@ fn a_key_of_the_hosts_own_that_nats_does_not_know_is_named_and_no_other() {
 }
 
 #[test]
+fn a_key_of_the_hosts_own_to_which_nats_gives_what_another_version_did_is_named_and_no_other() {
+    let cloud = Cloud::start();
+    let _stubs = (others(&cloud), scheduler(&cloud));
+    let (host, key) = host_of("image");
+    for service in ["image", "monitor"] {
+        let own = cloud.files.of_host("m-front", &format!("etc/watari/nkeys/{service}.nk"));
+        fs::copy(own, key.with_file_name(format!("{service}.nk"))).unwrap();
+    }
+    let config = host.path().join("etc/nats/nats.conf");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let made = cloud.files.read("m-front", "etc/nats/nats.conf");
+    fs::write(&config, &made).unwrap();
+    let root = host.path().to_str().unwrap();
+    let doctor = || cloud.run(&["doctor", "-o", "json", "--root", root]);
+    assert!(!codes(&doctor()).contains("host.permissions-old"));
+    // The image service hears one subject less.
+    let (before, after) = made.split_once("# image.m-front\n").unwrap();
+    let (own, heard) = after.split_once("subscribe: {allow: [").unwrap();
+    let (_, heard) = heard.split_once(", ").unwrap();
+    fs::write(&config, format!("{before}# image.m-front\n{own}subscribe: {{allow: [{heard}")).unwrap();
+    let ran = doctor();
+    let found = ran.json();
+    let named = found.as_array().unwrap().iter().filter(|finding| finding["code"] == "host.permissions-old");
+    let seen: Vec<&str> = named.map(|finding| finding["seen"].as_str().unwrap()).collect();
+    assert!(matches!(seen[..], [seen] if seen.contains("image.nk") && !seen.contains("monitor.nk")), "{ran:?}");
+}
+
+#[test]
 fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
     let files = Files::make(CLUSTER);
     let (host, key) = host_of("scheduler");
@@ -230,11 +258,14 @@ const NOT_IN_THE_LAB: [(&str, &str); 20] = [
     ("host.target-disabled", "needs a systemd: deploy/systemd-test"),
     ("host.target-off", "needs a systemd: deploy/systemd-test"),
     ("host.clock-free", "needs a systemd that sets clocks"),
-    ("node.clock", "all hosts of a lab have the machine's clock"),
+    (
+        "host.permissions-old",
+        "a host in the lab has what this version makes within seconds: tried above, with a host's folder",
+    ),
+    ("node.clock", "all hosts of a lab have the machine's clock: deploy/systemd-test"),
     ("path.slow", "a lab's links delay nothing, which takes the kernel's netem"),
-    ("site.link-slow", "tells of the last migrations, which other scenarios have made over links of any rate"),
+    ("site.link-slow", "tells of the last migrations together, which other scenarios have made over links of any rate"),
     ("node.suspect", "it is lost, or has no hypervisor, a moment later"),
-    ("node.emulated", "what the machine's processor can is not the lab's to say"),
     ("node.processor", "all hosts of a lab have the machine's processor"),
     ("node.versions-differ", "all hosts of a lab run the same programs"),
     ("service.versions-differ", "all hosts of a lab run the same programs"),

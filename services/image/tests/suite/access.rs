@@ -55,6 +55,50 @@ async fn reads(place: &Place, certificate: &TlsFiles, url: &str) -> bool {
     place.authority.client(Some(certificate)).get(url).send().await.is_ok()
 }
 
+/// Whether the front end shows a certificate of this authority, to a client of its own.
+async fn shows(front: &Front, authority: &Authority) -> bool {
+    let url = format!("https://{}/v1/uploads/x", front.running.uploads);
+    authority.client(None).get(url).send().await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_renewed_is_shown_while_the_service_runs_and_one_of_another_key_is_not() {
+    let place = Place::new();
+    let mut settings = place.settings(0);
+    settings.peers.clear();
+    let files = settings.tls.clone();
+    let front = place.start_with(settings).await;
+    // By its authority it is seen which one is shown.
+    let next = Authority::new(place.dir.path(), "next");
+    assert!(shows(&front, &place.authority).await && !shows(&front, &next).await);
+    next.renew(&files);
+    assert!(shows(&front, &next).await && !shows(&front, &place.authority).await);
+    std::fs::copy(place.authority.issue("other").cert, &files.cert).unwrap();
+    assert!(shows(&front, &next).await && !shows(&front, &place.authority).await);
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_front_end_is_shown_the_renewed_certificate_as_well() {
+    let place = Place::new();
+    let first = place.start(0).await;
+    first.leads().await;
+    let settings = place.settings(1);
+    let files = settings.tls.clone();
+    Authority::new(place.dir.path(), "former").renew(&files);
+    let second = place.start_with(settings).await;
+    first.imported(&place, "mini", &qcow2(1, 4)).await;
+    // Nobody lets it in with that one.
+    eventually("it is to fetch the image", SOON, || async {
+        second.show("mini").await.is_ok_and(|view| view.state == State::Ready && view.copies.len() == 1)
+    })
+    .await;
+    place.authority.renew(&files);
+    first.copied("mini").await;
+    first.stop().await;
+    second.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_takes_its_own_token_and_no_other() {
     let place = Place::new();

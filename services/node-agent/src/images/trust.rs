@@ -1,12 +1,14 @@
-//! Whom we believe and who we are, when images are fetched and copies sent: mutual TLS.
+//! Whom we believe and who we are, when images are fetched and copies sent: mutual TLS. Our certificate is renewed while
+//! the agent runs.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, pem::PemObject},
 };
+use watari_chassis::certificates::{Shown, ShownError};
 
 use crate::settings;
 
@@ -21,6 +23,9 @@ pub enum TrustError {
         /// Why.
         source: rustls::pki_types::pem::Error,
     },
+    /// Our own.
+    #[error(transparent)]
+    Shown(#[from] ShownError),
     /// What is in them.
     #[error("the certificates of [image] cannot be used: {0}")]
     Tls(#[from] rustls::Error),
@@ -52,16 +57,11 @@ fn config(settings: &settings::Image) -> Result<ClientConfig, TrustError> {
     }
     // The provider is named, so that nothing depends on which one some other crate installed.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     if settings.cert.as_os_str().is_empty() {
         return Ok(builder.with_no_client_auth());
     }
-    let chain = CertificateDer::pem_file_iter(&settings.cert)
-        .map_err(pem(&settings.cert))?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(pem(&settings.cert))?;
-    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(pem(&settings.key))?;
-    Ok(builder.with_client_auth_cert(chain, key)?)
+    Ok(builder.with_client_cert_resolver(Shown::read(&settings.cert, &settings.key, &provider)?))
 }

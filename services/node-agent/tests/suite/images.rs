@@ -127,8 +127,12 @@ impl Authority {
 
     fn issue(&self) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
+        (self.certify(&key), key)
+    }
+
+    fn certify(&self, key: &KeyPair) -> rcgen::Certificate {
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap(), key)
+        params.signed_by(key, &self.issuer).unwrap()
     }
 }
 
@@ -184,6 +188,17 @@ impl Scene {
     /// Images that may take so many MiB together.
     fn bounded(&self, sources: Vec<String>, cache_mib: u64) -> Images {
         let (certificate, key) = self.authority.issue();
+        self.images_of(sources, cache_mib, &certificate, &key)
+    }
+
+    /// Of a node that has this certificate.
+    fn images_of(
+        &self,
+        sources: Vec<String>,
+        cache_mib: u64,
+        certificate: &rcgen::Certificate,
+        key: &KeyPair,
+    ) -> Images {
         let files = [
             ("ca.pem", self.authority.issuer.pem()),
             ("cert.pem", certificate.pem()),
@@ -306,6 +321,21 @@ async fn nobody_is_believed_without_our_authority_and_nothing_is_fetched_from_no
     assert!(matches!(scene.images(vec![stranger]).ensure(&base).await, Err(Refusal::ImageUnavailable { .. })));
     assert!(matches!(scene.images(vec![]).ensure(&base).await, Err(Refusal::ImageUnavailable { .. })));
     assert_eq!(behaviour.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_renewed_is_shown_while_the_agent_runs() {
+    let (scene, former) = (Scene::new("renewed"), Authority::new());
+    let behaviour = Arc::new(Behaviour { content: content(), ..Behaviour::default() });
+    let origin = scene.serve(&behaviour).await;
+    let (certificate, key) = scene.authority.issue();
+    // Which front ends refuse.
+    let images = scene.images_of(vec![origin], 0, &former.certify(&key), &key);
+    let base = base(&behaviour.content);
+    assert!(matches!(images.ensure(&base).await, Err(Refusal::ImageUnavailable { .. })));
+    fs::write(scene.folder.join("cert.pem"), certificate.pem()).unwrap();
+    images.ensure(&base).await.unwrap();
+    assert_eq!(behaviour.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

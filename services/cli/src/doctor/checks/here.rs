@@ -37,6 +37,10 @@ pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
     let keys = host.open_keys.iter().map(|path| Trouble::HostKeyOpen { host: on(), path: said(path.display()) });
     let refused =
         host.refused_keys.iter().map(|path| Trouble::HostKeyRefused { host: on(), path: said(path.display()) });
+    let outdated = (!host.outdated_keys.is_empty()).then(|| Trouble::HostPermissionsOld {
+        host: on(),
+        keys: joined(host.outdated_keys.iter().map(|path| path.display())),
+    });
     let certificates = host.certificates.iter().filter_map(|one| ends(host, one, now));
     let filling = host.filling.iter().map(|(folder, free)| Trouble::HostDiskFilling {
         host: on(),
@@ -58,6 +62,7 @@ pub(in crate::doctor) fn found(host: &Host, now: Timestamp) -> Vec<Finding> {
     let troubles = of_systemd
         .chain(keys)
         .chain(refused)
+        .chain(outdated)
         .chain(certificates)
         .chain(filling)
         .chain(backups)
@@ -135,6 +140,7 @@ mod tests {
         host.clock_free = true;
         host.open_keys = vec!["/etc/watari/nkeys/agent.nk".into()];
         host.refused_keys = vec!["/etc/watari/nkeys/image.nk".into()];
+        host.outdated_keys = vec!["/etc/watari/nkeys/monitor.nk".into(), "/etc/watari/nkeys/network.nk".into()];
         host.filling = vec![("/var/lib/nats".into(), 9)];
         host.backups = Some(Backups::Old { folder: "/var/backups".into(), newest: Some(sample::NOW) });
         host.unnamed = true;
@@ -150,6 +156,7 @@ mod tests {
                 "host.clock-free",
                 "host.key-open",
                 "host.key-refused",
+                "host.permissions-old",
                 "host.disk-filling",
                 "host.backup-old",
                 "host.unnamed",

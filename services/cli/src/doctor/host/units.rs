@@ -17,7 +17,8 @@ const OF_NODE: [&str; 7] =
     ["libvirtd.service", "libvirtd.socket", AGENT, "watari-renew.service", "watari-revoked.path", HEEDS, NODE];
 /// What only a node has.
 pub(super) const AGENT: &str = "watari-agent.service";
-/// What has libvirt read the list of revoked certificates, each time that this is another one: it ends, and is off then.
+/// What has libvirt read its certificate and the list of revoked ones, each time that either is another one: it ends, and is
+/// off then.
 const HEEDS: &str = "watari-revoked.service";
 /// What starts that with the host.
 const NODE: &str = "watari-node.target";

@@ -41,14 +41,23 @@ impl Authority {
 
     /// A certificate for 127.0.0.1, for server and client.
     pub fn issue(&self, name: &str) -> TlsFiles {
+        let path = |end: &str| self.dir.join(format!("{name}.{end}"));
+        let (cert, key) = (path("pem"), path("key"));
+        std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let files = TlsFiles { ca: self.ca.clone(), cert, key, revoked: self.dir.join("revoked.pem") };
+        self.renew(&files);
+        files
+    }
+
+    /// Puts another certificate of this authority in its place, for the same key.
+    pub fn renew(&self, files: &TlsFiles) {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
+        params.distinguished_name.push(DnType::CommonName, files.cert.file_stem().unwrap().to_str().unwrap());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate().unwrap();
-        let (cert_path, key_path) = (self.dir.join(format!("{name}.pem")), self.dir.join(format!("{name}.key")));
-        std::fs::write(&cert_path, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
-        std::fs::write(&key_path, key.serialize_pem()).unwrap();
-        TlsFiles { ca: self.ca.clone(), cert: cert_path, key: key_path, revoked: self.dir.join("revoked.pem") }
+        let key = KeyPair::from_pem(&std::fs::read_to_string(&files.key).unwrap()).unwrap();
+        let new = files.cert.with_extension("new");
+        std::fs::write(&new, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+        std::fs::rename(new, &files.cert).unwrap();
     }
 
     /// Revokes a certificate that it has issued, and no other.
