@@ -11,7 +11,7 @@ fn each_shell_is_told_every_noun_and_its_verbs() {
         let ran = Ran::of(bare(&["completion", shell]).output().unwrap());
         assert_eq!(ran.status, 0, "{ran:?}");
         assert!(ran.out.contains(mark), "{shell}: {}", ran.out);
-        for word in ["evacuate", "console-log", "completion", "wait-timeout"] {
+        for word in ["evacuate", "console-log", "completion", "wait-timeout", "no-wait"] {
             assert!(ran.out.contains(word), "{shell} does not complete {word}");
         }
     }

@@ -113,6 +113,20 @@ fn an_evacuation_that_shuts_nodes_down_is_waited_for_until_they_are_off() {
 }
 
 #[test]
+fn an_evacuation_that_is_only_tried_is_the_plan_and_begins_nothing() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.evacuate", "watari.v1.outage.plan"];
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |_, _| Reply(sample("reply.OutagePlan.json")));
+    let tried = cloud.run(&["site", "evacuate", "myodaiji", "--dry-run"]);
+    let planned = cloud.run(&["outage", "plan", "myodaiji"]);
+    assert!(tried.status == 1 && tried.out.contains("would move"), "one of the sample could not move: {tried:?}");
+    assert_eq!((tried.status, tried.out, tried.err), (planned.status, planned.out, planned.err));
+    let asked = stub.asked();
+    assert!(asked.len() == 2 && asked.iter().all(|(subject, _)| subject == "watari.v1.outage.plan"), "{asked:?}");
+    assert_eq!(asked[0].1, asked[1].1);
+}
+
+#[test]
 fn whoever_waits_for_a_server_that_has_no_place_is_told_so_once() {
     let cloud = Cloud::start();
     let why = || {
