@@ -6,6 +6,7 @@ use crate::support::{
         Answer::{Nothing, Reply},
         Stub,
     },
+    terminal::AtTerminal,
 };
 use serde_json::{Value, json};
 use watari_contracts::scheduler::Fault;
@@ -53,6 +54,25 @@ fn whoever_waits_for_a_disk_sees_how_much_of_it_is_there() {
     assert_eq!(ran.status, 0, "{ran:?}");
     let shares = ["25 % (1.00 MiB/4.00 MiB", "50 % (2.00 MiB/4.00 MiB", "75 % (3.00 MiB/4.00 MiB"];
     assert!(shares.iter().all(|share| ran.err.contains(&format!("mail: {share}, its disk is being sent"))), "{ran:?}");
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_is_by_the_signs_that_its_locale_has() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.vm.preseed", "watari.v1.vm.get"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |_, _| {
+        let mut vm = sample("reply.VmView.json");
+        (vm["state"], vm["fault"]) = ("running".into(), Value::Null);
+        vm["sending"] = json!({"brought_bytes": 1 << 20, "total_bytes": 4 << 20});
+        Reply(vm)
+    });
+    for (locale, bar) in [("C", "mail             =======>"), ("C.UTF-8", "mail             ━━━━━━━╸")]
+    {
+        let mut command = cloud.command("administrator", &["vm", "preseed", "mail", "--wait"]);
+        let person = AtTerminal::start(command.env("LC_ALL", locale).env("TERM", "xterm"));
+        person.shows(bar);
+        assert!(locale != "C" || person.shown().is_ascii(), "{}", person.shown());
+    }
 }
 
 #[test]
