@@ -278,15 +278,15 @@ troubles! {
     /// Guests may spoof.
     NotGuarded { node, reason } "node.not-guarded" Warning
         en "node {node} does not hold guests to their own addresses: {reason}"
-           "a guest there can take another's address" "watari node show {node}"
+           "a guest there can take another's address" "on the node: apt-get install --reinstall nftables linux-image-$(uname -r); delete guard = false, if it stands under [networks] in /etc/watari/node-agent.toml; then systemctl restart watari-agent"
         ja "ノード {node} はゲストのなりすましを防止できません: {reason}"
-           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます" "詳細は watari node show {node} で確認できます";
+           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます" "そのノードで apt-get install --reinstall nftables linux-image-$(uname -r) を実行し、/etc/watari/node-agent.toml の [networks] に guard = false があれば消してから、systemctl restart watari-agent を実行してください";
     /// Firewall groups do not work there.
     NoFirewall { node, reason } "node.no-firewall" Note
         en "node {node} cannot enforce firewall groups: {reason}"
-           "servers with firewall groups are not placed on it" "watari node show {node}"
+           "servers with firewall groups are not placed on it" "on the node: apt-get install --reinstall nftables linux-image-$(uname -r); delete guard = false, if it stands under [networks] in /etc/watari/node-agent.toml; then systemctl restart watari-agent"
         ja "ノード {node} はファイアウォールグループを適用できません: {reason}"
-           "ファイアウォールグループを使うサーバは配置されません" "詳細は watari node show {node} で確認できます";
+           "ファイアウォールグループを使うサーバは配置されません" "そのノードで apt-get install --reinstall nftables linux-image-$(uname -r) を実行し、/etc/watari/node-agent.toml の [networks] に guard = false があれば消してから、systemctl restart watari-agent を実行してください";
     /// A program is not there.
     ProgramMissing { node, programs } "node.program-missing" Failure
         en "node {node} lacks: {programs}" "servers there get no disk, no address or no protection"
@@ -594,6 +594,7 @@ mod tests {
             }
             assert!([&en.seen, &en.matters, &en.mend].iter().all(|text| text.is_ascii()), "{code}");
             assert!([&ja.seen, &ja.matters].iter().all(|text| !text.is_ascii()), "{code}");
+            assert!(!en.mend.starts_with("watari node show"), "{code}: to look is not to mend");
         }
     }
 }
