@@ -16,6 +16,7 @@ mod manual;
 mod next_steps;
 mod permissions;
 mod report;
+mod requests;
 mod screenshot;
 mod setup;
 mod slips;
