@@ -149,6 +149,13 @@ fn foreseen(lab: &Lab, link_mbit: u32) -> anyhow::Result<(f64, f64)> {
     let at = |field: &str| serde_json::from_value::<Timestamp>(rehearsal[field].clone()).context("no moment");
     #[allow(clippy::cast_precision_loss, reason = "milliseconds of an evacuation are far below 2^53")]
     let rehearsed = at("empty_at")?.millis_since(at("begins_at")?) as f64;
+    let servers = rehearsal["servers"].as_array().context("nobody is rehearsed")?;
+    let bytes: u64 = servers.iter().filter_map(|server| server["bytes"].as_u64()).sum();
+    // Where they are wrong this tells if it is what travels, or how fast.
+    eprintln!(
+        "planned with {} bytes, {} a second and {} ms for each server; rehearsed with {bytes} bytes",
+        plan["bytes"], plan["bytes_per_second"], plan["fixed_ms"]
+    );
     Ok((estimated, rehearsed))
 }
 

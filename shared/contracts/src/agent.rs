@@ -70,17 +70,18 @@ pub struct Answer {
     pub progress: Progress,
     /// What the agent now sees of the server.
     pub fact: VmFact,
-    /// While a disk is being sent ahead, how much of that is at the other node.
+    /// While a disk is being sent ahead, how much of that was brought to the other node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brought: Option<Brought>,
 }
 
-/// How much of what is sent ahead is at the other node by now.
+/// How much of what is sent ahead was brought to the other node by now. What lay there already is no part of it, so that
+/// it tells how fast the rest goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Brought {
-    /// So many bytes are there, what lay there already included.
+    /// So many bytes were brought.
     pub brought_bytes: u64,
-    /// Of so many.
+    /// Of so many, 0 while that is not known. They become fewer where something is found there.
     pub total_bytes: u64,
 }
 

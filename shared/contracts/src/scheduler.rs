@@ -456,7 +456,7 @@ pub struct VmView {
     /// Where one server is asked for, what would travel of it, as its node has measured; nothing is said of that elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<node::Weight>,
-    /// Where one server is asked for whose disk is being sent ahead, how much of it is there by now.
+    /// Where one server is asked for whose disk is being sent ahead, how much of that was brought by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sending: Option<Brought>,
     /// Labels that a node must carry.

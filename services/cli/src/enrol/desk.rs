@@ -182,8 +182,12 @@ impl Held<'_> {
             }
             out::say(&setup::renewed(&mut root, COMMAND, &settings::of_command(cluster, host))?.unwrap_or_default());
         }
-        for file in self.company(here)?.into_iter().chain(self.revoked()?) {
+        if let Some(file) = self.company(here)? {
             root.put(&file.path, Readers::All, &file.text)?;
+        }
+        // As all other hosts take it: the one here is newer where the folder was put back from a copy.
+        if let Some(list) = self.revoked()? {
+            out::say(&certificate::revoked(&mut root, Kit::of(Part::Frontend), &list.text)?.unwrap_or_default());
         }
         root.put(NATS, Readers::All, &self.text(&format!("hosts/{here}/{NATS}"))?)
     }

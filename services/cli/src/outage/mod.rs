@@ -282,7 +282,10 @@ impl Verb {
             }
             Self::Return(Return { away, waiting }) => {
                 let site = away.site(ctx).await?;
-                bring_home(ctx, waiting, site).await
+                match bring_home(ctx, waiting, site.clone()).await {
+                    Err(failure) => Err(which::not_begun(ctx, &site, failure).await),
+                    Ok(()) => Ok(()),
+                }
             }
             Self::Report(report) => report.run(ctx).await,
             Self::ShutDown(nodes) => nodes.run(ctx).await,
@@ -311,13 +314,11 @@ pub(crate) async fn foresee(ctx: &Context, site: SiteName, seconds: Option<u64>)
 /// Has a site's servers come home.
 ///
 /// # Errors
-/// [`Failure`]; that its outage has not begun, if that is why nobody is away.
+/// [`Failure`].
 pub(crate) async fn bring_home(ctx: &Context, waiting: Waiting, site: SiteName) -> Result<(), Failure> {
     let asked = ReturnSite { request_id: Some(ctx.session.request_id()), site };
-    match ctx.session.ask(&asked).await {
-        Ok(view) => begun(ctx, waiting, view).await,
-        Err(failure) => Err(which::not_begun(ctx, &asked.site, failure).await),
-    }
+    let view = ctx.session.ask(&asked).await?;
+    begun(ctx, waiting, view).await
 }
 
 /// Calling an evacuation off brings nobody home, and switches nothing on.

@@ -482,6 +482,9 @@ fn who_is_expelled_is_refused_by_every_host_and_joins_again_with_other_keys_alon
     let files = Files::make(&format!("{CLUSTER}{THREE}"));
     let (place, token) = desk(&files);
     let (own, root): (IpAddr, _) = ("127.0.0.12".parse().unwrap(), files.path("root"));
+    let tls = root.join("etc/watari/tls");
+    fs::create_dir_all(&tls).unwrap();
+    fs::copy(files.authority(), tls.join("ca.crt")).unwrap();
     let here = "m-front".parse().unwrap();
     let come = |asked: &EnrolHost| {
         let enrolled = place.hold().unwrap().enrol(asked, own, &here, &root, clock::now());
@@ -502,6 +505,19 @@ fn who_is_expelled_is_refused_by_every_host_and_joins_again_with_other_keys_alon
     assert_eq!(come(&EnrolHost { token: token.to_string(), ..asked }), Err("join.key-revoked"));
     let (anew, _) = asking("m2", own, &token);
     come(&anew).unwrap();
+
+    // The folder is put back from a copy: this host has heard of more by then, as others may have.
+    let kept = ["revoked.json", "revoked.pem"].map(|name| files.path("out/ca").join(name));
+    let kept = kept.map(|path| (read(&path), path));
+    place.hold().unwrap().expel(&anew.name, &here, &root).unwrap();
+    let newer = read(&root.join(LIST));
+    assert_ne!(newer, list);
+    for (text, path) in kept {
+        fs::write(path, text).unwrap();
+    }
+    let held = place.hold().unwrap();
+    held.make(&held.cluster().unwrap(), &here, &root).unwrap();
+    assert_eq!(read(&root.join(LIST)), newer, "it goes back to an older list");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) struct Sending {
     progress: watch::Sender<Progress>,
     /// On the boot clock in milliseconds.
     asked_at: AtomicU64,
-    /// How many bytes are there, and of how many; 0 while that is not known.
+    /// How many bytes were brought, and of how many; 0 while that is not known.
     brought_bytes: AtomicU64,
     total_bytes: AtomicU64,
     /// Cancelled when nobody wants it any more.
@@ -77,12 +77,22 @@ impl Sending {
         self.total_bytes.store(total, Ordering::Relaxed);
     }
 
-    /// Notes how many of them are there.
-    pub(super) fn has_brought(&self, bytes: u64) {
-        self.brought_bytes.store(bytes, Ordering::Relaxed);
+    /// Notes that a layer, of which there was as much as `from`, is there up to `to`. At most a piece of that was brought; what
+    /// lay there already need not be. Only who sends it notes that.
+    pub(super) fn has_gained(&self, from: u64, to: u64) {
+        let gained = to.saturating_sub(from);
+        let piece = gained.min(PIECE);
+        self.brought_bytes.fetch_add(piece, Ordering::Relaxed);
+        self.need_not(gained - piece);
     }
 
-    /// How much is there by now.
+    /// Notes that so many bytes need not be brought: they lie there.
+    pub(super) fn need_not(&self, bytes: u64) {
+        let total = self.total_bytes.load(Ordering::Relaxed);
+        self.total_bytes.store(total.saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// How much was brought by now.
     pub(super) fn brought(&self) -> Brought {
         Brought {
             brought_bytes: self.brought_bytes.load(Ordering::Relaxed),
@@ -157,13 +167,10 @@ impl Job {
     async fn carry_out(&self, layers: Vec<Layer>) -> Result<(), Refusal> {
         let mut courier = self.node.hypervisor.courier(self.target_uri.clone());
         self.sending.is_of_bytes(weight(&layers));
-        let mut before = 0;
         for layer in layers {
             let layer = self.named(layer).await?;
             let mut pieces = Pieces::default();
-            self.bring(&mut courier, &layer, before, &mut pieces).await?;
-            before += layer.size_bytes;
-            self.sending.has_brought(before);
+            self.bring(&mut courier, &layer, &mut pieces).await?;
             if let Some(rate) = pieces.rate() {
                 self.node.couriers.note(&self.order.address, rate);
             }
@@ -207,15 +214,8 @@ impl Job {
         })
     }
 
-    /// Brings one layer, and waits until the other side says that it is what it should be. So many bytes of layers before
-    /// it are there.
-    async fn bring(
-        &self,
-        courier: &mut Courier,
-        layer: &Layer,
-        before: u64,
-        pieces: &mut Pieces,
-    ) -> Result<(), Refusal> {
+    /// Brings one layer, and waits until the other side says that it is what it should be.
+    async fn bring(&self, courier: &mut Courier, layer: &Layer, pieces: &mut Pieces) -> Result<(), Refusal> {
         let mut parcel = self.parcel(layer).ok_or_else(|| self.not_now("without a digest of its frozen layer"))?;
         let mut complete: Option<Instant> = None;
         loop {
@@ -223,13 +223,16 @@ impl Job {
             let begun = Instant::now();
             let delivery = courier.deliver(parcel.clone()).await;
             match delivery.map_err(|error| self.node.refuse(&error))? {
-                Delivery::There => return Ok(()),
+                Delivery::There => {
+                    self.sending.need_not(parcel.size_bytes.saturating_sub(parcel.brought));
+                    return Ok(());
+                }
                 Delivery::More(_) if complete.is_some() => {
                     return Err(self.not_now("sent, but did not arrive as it is here"));
                 }
                 Delivery::More(end) => {
                     pieces.add(parcel.brought, end, begun.elapsed());
-                    self.sending.has_brought(before + end.min(layer.size_bytes));
+                    self.sending.has_gained(parcel.brought, end);
                     if let Some(due) = brought(&mut parcel, end, begun, self.order.bandwidth_mib) {
                         tokio::time::sleep_until(due).await;
                     }
@@ -239,8 +242,8 @@ impl Job {
                     if complete.get_or_insert(begun).elapsed() > checked_within(layer) {
                         return Err(self.not_now("sent, but not checked at the other node"));
                     }
+                    self.sending.has_gained(parcel.brought, parcel.size_bytes);
                     parcel.brought = parcel.size_bytes;
-                    self.sending.has_brought(before + parcel.size_bytes);
                     tokio::time::sleep(AGAIN).await;
                 }
             }

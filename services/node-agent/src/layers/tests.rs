@@ -3,6 +3,7 @@
 use watari_contracts::agent::Order;
 
 use super::*;
+use crate::hypervisor::courier::PIECE;
 
 const UUID: &str = "4dea22b3-1d52-48f3-9d2c-0c0d8e1a7b6f";
 
@@ -41,16 +42,36 @@ fn how_it_ended_is_told_to_whoever_asked_for_it_and_once() {
 }
 
 #[test]
-fn who_asks_how_far_it_is_is_told_how_many_bytes_are_there_while_they_travel() {
+fn who_asks_how_far_it_is_is_told_how_many_bytes_were_brought_while_they_travel() {
     let couriers = Couriers::default();
     assert_eq!(couriers.brought(&order("first")), None);
     let sending = couriers.seat(&order("first")).unwrap();
     sending.is_of_bytes(100);
-    sending.has_brought(30);
+    sending.has_gained(0, 30);
     assert_eq!(couriers.brought(&order("first")), Some(Brought { brought_bytes: 30, total_bytes: 100 }));
     assert_eq!(couriers.brought(&order("second")), None, "nothing of that travels");
     sending.tell(Progress::Done);
     assert_eq!(couriers.brought(&order("first")), None);
+}
+
+#[test]
+fn what_lay_there_already_is_no_part_of_what_is_brought() {
+    let sending = Sending::new(&order("again"));
+    let told = || (sending.brought().brought_bytes, sending.brought().total_bytes);
+    // The layer that was sent the last time, and a new one, of which six pieces came before it broke off.
+    sending.is_of_bytes(1_000 * PIECE + 10 * PIECE);
+    sending.need_not(1_000 * PIECE);
+    assert_eq!(told(), (0, 10 * PIECE));
+    // The last of them is brought again: nobody knows how much of it arrived.
+    sending.has_gained(0, 6 * PIECE);
+    assert_eq!(told(), (PIECE, 5 * PIECE));
+    for brought in 6..10 {
+        sending.has_gained(brought * PIECE, (brought + 1) * PIECE);
+    }
+    assert_eq!(told(), (5 * PIECE, 5 * PIECE));
+    // While it is checked there.
+    sending.has_gained(10 * PIECE, 10 * PIECE);
+    assert_eq!(told(), (5 * PIECE, 5 * PIECE));
 }
 
 #[test]

@@ -424,8 +424,9 @@ pub(super) fn last_bytes(turn: &Turn<'_>, vm: &Vm) -> Option<u64> {
 /// The least and the most time that so many moves of so many bytes would take, by groups of the last migrations between
 /// sites taken each by itself: how fast a link is changes from day to day more than it does among neighbours.
 fn span(snap: &Snapshot, rules: &Rules, speed: Speed, moves: u64, bytes: u64) -> Option<(u64, u64)> {
-    let last = last_crossings(snap);
-    let groups = last.chunks_exact(GROUP).filter_map(|group| Speed::within(&sums(snap, group), rules.bound()));
+    let last = trips(snap);
+    let groups = (0..last.len().min(speed::LAST) / GROUP).filter_map(|n| last.get(n * GROUP..));
+    let groups = groups.filter_map(|group| Speed::within(&Sums::of_newest(GROUP, group), rules.bound()));
     let took: Vec<u64> = groups.map(|speed| speed.takes_ms(moves, bytes)).collect();
     let all = speed.takes_ms(moves, bytes);
     let (least, most) = (took.iter().min()?, took.iter().max()?);
@@ -471,7 +472,7 @@ fn last_carried(snap: &Snapshot) -> Option<Carried> {
 
 /// What the last migrations between sites took together.
 pub(crate) fn crossings(snap: &Snapshot) -> Sums {
-    sums(snap, &last_crossings(snap))
+    Sums::of_newest(speed::LAST, &trips(snap))
 }
 
 /// The last migrations between sites, the newest first; none if the way was seen otherwise so long after all of them.
@@ -485,8 +486,9 @@ fn last_crossings(snap: &Snapshot) -> Vec<&Migration> {
     last
 }
 
-fn sums(snap: &Snapshot, migrations: &[&Migration]) -> Sums {
-    Sums::of(migrations.iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?))))
+/// What each of them carried, with the site from which it did.
+fn trips(snap: &Snapshot) -> Vec<(Option<&SiteName>, Trip)> {
+    last_crossings(snap).into_iter().filter_map(|m| Some((snap.site_of(&m.from), Trip::of(m)?))).collect()
 }
 
 #[cfg(test)]

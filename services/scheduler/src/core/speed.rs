@@ -13,7 +13,8 @@
 //!
 //! * T is the time in which at least one of them was under way. The next begins before the one before it ends, and a time
 //!   in which several travel the same way counts once, since they share the link; a link carries both ways at once, so
-//!   that each way counts by itself.
+//!   that each way counts by itself. Of the last so many it begins when the one before them had arrived: until then the
+//!   oldest of them had the link together with those.
 //! * F is at most [`FIXED_MS`], and at most what the quickest of them took as a whole.
 //! * In what is left, T − n · F, the bytes travelled; but at least in one part of [`TRAVELS_PART`] of T, so that many tiny
 //!   ones do not make the link look without end. Where that is more, F is the less: what was learned from comes out
@@ -35,7 +36,7 @@ const FIXED_MS: u64 = 5_000;
 /// At least this part of the time things travel.
 const TRAVELS_PART: u64 = 4;
 /// So many of the last migrations tell how fast the link is.
-const LAST: usize = 20;
+pub(crate) const LAST: usize = 20;
 
 /// How long migrations take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +101,12 @@ impl Trip {
     }
 }
 
-/// The last of these migrations that have arrived and sent something.
+/// The last of these migrations that have arrived and sent something, the newest first: [`LAST`], and as many before them,
+/// which had the link together with some of those.
 pub(crate) fn last<'s>(migrations: impl Iterator<Item = &'s Migration>) -> Vec<&'s Migration> {
     let mut last: Vec<&Migration> = migrations.filter(|m| Trip::of(m).is_some()).collect();
     last.sort_by_key(|m| Reverse(m.changed_at));
-    last.truncate(LAST);
+    last.truncate(2 * LAST);
     last
 }
 
@@ -123,12 +125,35 @@ pub(crate) struct Sums {
 impl Sums {
     /// Of trips, each with the way that it went.
     pub(crate) fn of<W: Ord + Copy>(trips: impl Iterator<Item = (W, Trip)>) -> Self {
+        Self::since(|_| None, trips)
+    }
+
+    /// Of the first so many of them, of which the newest come first. Time in which the others were still under way counts
+    /// as theirs.
+    pub(crate) fn of_newest<W: Ord + Copy>(count: usize, trips: &[(W, Trip)]) -> Self {
+        let (newest, others) = trips.split_at(count.min(trips.len()));
+        let arrived = |way: W| {
+            let same = others.iter().filter(|(other, _)| *other == way);
+            same.filter_map(|(_, trip)| Some(trip.began?.plus_millis(trip.millis))).max()
+        };
+        Self::since(arrived, newest.iter().copied())
+    }
+
+    /// Of trips whose time counts from the moment that there is for their way.
+    fn since<W: Ord + Copy>(
+        counts_from: impl Fn(W) -> Option<Timestamp>,
+        trips: impl Iterator<Item = (W, Trip)>,
+    ) -> Self {
         let mut sums = Self { quickest_ms: u64::MAX, ..Self::default() };
         let (mut spans, mut alone) = (Vec::new(), 0_u64);
         for (way, trip) in trips {
             sums.bytes = sums.bytes.saturating_add(trip.bytes);
             match trip.began {
-                Some(began) => spans.push((way, began, began.plus_millis(trip.millis))),
+                Some(began) => {
+                    let ended = began.plus_millis(trip.millis);
+                    let began = counts_from(way).map_or(began, |from| began.max(from.min(ended)));
+                    spans.push((way, began, ended));
+                }
                 None => alone = alone.saturating_add(trip.millis),
             }
             if trip.is_whole {
@@ -154,6 +179,12 @@ impl Sums {
     pub(crate) fn fixed_beside(&self, rate: u64) -> u64 {
         let left = self.millis.saturating_sub(part(self.bytes, 1_000, rate));
         left.min(self.most_fixed_ms()).checked_div(self.whole).unwrap_or(0)
+    }
+
+    /// Bytes a second at which they went, if the link is told to carry so many: so many, but no fewer than they carried in
+    /// all their time, and no more than in what they need of it at least.
+    pub(crate) fn rate_beside(&self, rate: u64) -> u64 {
+        rate.max(part(self.bytes, 1_000, self.millis)).min(part(self.bytes, 1_000, self.travel_ms()))
     }
 
     fn most_fixed_ms(&self) -> u64 {
@@ -212,6 +243,20 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_of_the_last_do_not_answer_for_a_time_in_which_others_had_the_link() {
+        // Three at once, and one arrives every 4 s.
+        let trips = (0..12_u64).rev().map(|n| (n.saturating_sub(2) * 4_000, (n + 1) * 4_000));
+        let trips: Vec<(u8, Trip)> = trips.map(|(began, ended)| trip(began, ended - began, 80)).collect();
+        for (count, millis) in [(0, 0), (1, 4_000), (2, 8_000), (6, 24_000), (12, 48_000), (20, 48_000)] {
+            assert_eq!(Sums::of_newest(count, &trips).millis, millis, "the last {count}");
+        }
+        let other_way: Vec<(u8, Trip)> = (1..).zip(&trips).map(|(way, (_, trip))| (way, *trip)).collect();
+        assert_eq!(Sums::of_newest(1, &other_way).millis, 12_000, "it had its way for itself");
+        let at_once = [trip(0, 4_000, 80), trip(0, 4_000, 80)];
+        assert_eq!(Sums::of_newest(1, &at_once).millis, 0, "they arrived together");
+    }
+
+    #[test]
     fn one_tiny_migration_does_not_make_the_link_slow() {
         let tiny = speed(&[trip(0, 5_600, 14)]);
         assert_eq!(tiny.takes_ms(1, 14 * MIB), 5_600, "another like it takes as long");
@@ -257,7 +302,9 @@ mod tests {
         let fixed = [10, 20, 24, 80].map(|mib| sums.fixed_beside(mib * MIB));
         assert_eq!(fixed, [0, 0, (24_000 - 20_000) / 6, 3_000]);
         assert_eq!(sums.fixed_beside(u64::MAX), 4_000, "no more than the quickest took");
-        assert_eq!(Sums::default().fixed_beside(MIB), 0);
+        let rates = [10, 20, 24, 80, 99].map(|mib| sums.rate_beside(mib * MIB) / MIB);
+        assert_eq!(rates, [20, 20, 24, 80, 80], "in all of their time, and in what they need of it at least");
+        assert_eq!((Sums::default().fixed_beside(MIB), Sums::default().rate_beside(MIB)), (0, 0));
     }
 
     #[test]

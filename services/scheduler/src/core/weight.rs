@@ -57,10 +57,9 @@ impl Own {
 
 fn bytes(vm: &Vm, last: Option<Measured>, weight: Option<Weight>, rate: Option<u64>) -> u64 {
     let size = vm.spec.memory_mib << 20;
-    let shown = last.map(|last| last.memory_bytes);
-    let Some(weight) = weight else { return last.map_or(size, |last| carried(&last)) };
     // What no agent remembers is 0.
-    let learned = shown.filter(|bytes| *bytes > 0).unwrap_or(size);
+    let learned = last.map(|last| last.memory_bytes).filter(|bytes| *bytes > 0).unwrap_or(size);
+    let Some(weight) = weight else { return learned.saturating_add(last.map_or(0, |last| last.disk_bytes)) };
     let sampled = rate.zip(weight.dirty_bytes_per_second).map(|(rate, dirty)| sent(learned.min(size), rate, dirty));
     learned.max(sampled.unwrap_or(0)).saturating_add(weight.disk_bytes)
 }
@@ -105,5 +104,6 @@ mod tests {
         assert_eq!(mib(moved(60, 7), weight(30, Some(5)), Some(10)), 150, "it is busier than it was");
         assert_eq!(mib(moved(300, 7), weight(30, Some(5)), Some(10)), 330, "it was busier");
         assert_eq!(mib(moved(0, 7), weight(30, Some(0)), Some(10)), 130, "nobody remembers what its memory was");
+        assert_eq!(mib(moved(0, 7), None, Some(10)), 107, "nor has anybody measured anything");
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use watari_contracts::agent::Transfer;
 use watari_model::{
     MigrationId, NodeName, SiteName, VmName,
-    migration::{Migration, State as Moved},
+    migration::{Measured, Migration, State as Moved},
     vm::Vm,
 };
 
@@ -43,18 +43,19 @@ impl Load {
         sent(memory, after, self.dirty).saturating_add(disk)
     }
 
-    /// What the last migration of a server shows.
-    fn shown(vm: &Vm, last: &Migration) -> Option<Self> {
-        let measured = last.measured?;
-        let sent = measured.memory_bytes.saturating_add(measured.disk_bytes);
-        if sent == 0 || measured.total_ms == 0 {
+    /// What the last migration of a server with so many bytes of memory shows, if copies went at `rate` then.
+    fn shown(size: u64, last: Measured, rate: u64) -> Option<Self> {
+        let sent = last.memory_bytes.saturating_add(last.disk_bytes);
+        if sent == 0 {
             return None;
         }
-        // What was sent beyond the memory's size was written anew meanwhile.
-        let memory = measured.memory_bytes.min(vm.spec.memory_mib << 20);
-        let rate = part(sent, 1_000, measured.total_ms);
-        let dirty = part(rate, measured.memory_bytes - memory, measured.memory_bytes);
-        Some(Self { memory, disk: measured.disk_bytes, dirty, measured: true })
+        // What no agent remembers is 0.
+        let memory = if last.memory_bytes == 0 { size } else { last.memory_bytes.min(size) };
+        // It was under way for longer than its bytes went, and others went beside it: its own time says only that it was
+        // no slower. What was sent beyond the memory's size was written anew meanwhile.
+        let rate = rate.max(part(sent, 1_000, last.total_ms));
+        let dirty = part(rate, last.memory_bytes.saturating_sub(memory), last.memory_bytes);
+        Some(Self { memory, disk: last.disk_bytes, dirty, measured: true })
     }
 
     const fn guessed(vm: &Vm) -> Self {
@@ -67,7 +68,8 @@ impl Load {
 pub(crate) struct Loads(HashMap<VmName, Load>);
 
 impl Loads {
-    pub(crate) fn of(snap: &Snapshot) -> Self {
+    /// If each copy went at so many bytes a second the last times.
+    pub(crate) fn of(snap: &Snapshot, rate: u64) -> Self {
         let mut last: HashMap<&VmName, &Migration> = HashMap::new();
         for migration in snap.migrations.values().map(|entry| &entry.value) {
             let newest = last.get(&migration.vm).is_none_or(|known| known.changed_at < migration.changed_at);
@@ -77,7 +79,8 @@ impl Loads {
         }
         let mut loads = Self::default();
         for vm in snap.vms.values().map(|entry| &entry.value) {
-            let shown = last.get(&vm.name).and_then(|migration| Load::shown(vm, migration));
+            let measured = last.get(&vm.name).and_then(|migration| migration.measured);
+            let shown = measured.and_then(|last| Load::shown(vm.spec.memory_mib << 20, last, rate));
             loads.0.insert(vm.name.clone(), shown.unwrap_or(Load::guessed(vm)));
         }
         loads.weigh(snap);
@@ -363,6 +366,23 @@ mod tests {
         assert_eq!(load(0).bytes(10 * MIB), 101 * MIB);
         assert_eq!(load(5 * MIB).bytes(10 * MIB), 201 * MIB);
         assert_eq!(load(90 * MIB).bytes(10 * MIB), 2_001 * MIB, "it is slowed down");
+    }
+
+    #[test]
+    fn as_fast_as_it_went_a_server_sends_what_it_sent_however_long_it_was_under_way() {
+        let shown = |total_ms: u64, memory: u64| {
+            let (memory_bytes, disk_bytes) = (memory * MIB, 30 * MIB);
+            let last = Measured { total_ms, memory_bytes, disk_bytes, ..Measured::default() };
+            Load::shown(100 * MIB, last, 10 * MIB).unwrap()
+        };
+        // Three had the link together, or each was greeted for long: its 180 MiB took a minute.
+        let busy = shown(60_000, 150);
+        assert_eq!((busy.memory, busy.disk, busy.measured), (100 * MIB, 30 * MIB, true));
+        assert!(busy.bytes(10 * MIB).abs_diff(180 * MIB) < MIB, "{busy:?}");
+        assert_eq!(shown(1_000, 150).dirty, 60 * MIB, "within its site it went faster");
+        assert_eq!((shown(60_000, 80).memory, shown(60_000, 80).dirty), (80 * MIB, 0), "not all of it is in use");
+        assert_eq!(shown(60_000, 0).memory, 100 * MIB, "nobody remembers what its memory was");
+        assert_eq!(Load::shown(100 * MIB, Measured::default(), MIB), None);
     }
 
     #[test]

@@ -72,9 +72,9 @@ pub struct Troubles {
 pub(crate) fn rehearse(snap: Snapshot, rules: &Rules, wish: Wish, budget: Budget, now: Timestamp) -> Option<Account> {
     let Stage { outage, site, start, times } = Stage::of(&snap, rules, &wish.what, now)?;
     let rate = Rate::of(&snap, wish.link);
-    let loads = Loads::of(&snap);
-    let all = account::concerned(&snap, &outage, &site);
     let bounded = rate.within(rules);
+    let loads = Loads::of(&snap, bounded.went(rules));
+    let all = account::concerned(&snap, &outage, &site);
     let pace = Pace::of(&snap, &loads, bounded, &all, times.battery, budget);
     let stored = snap.outages.contains_key(outage.id.as_str());
     let link = Link::new(rate.bytes, rules.in_flight, rules.copy_bound()).with_fixed(bounded.fixed_ms());

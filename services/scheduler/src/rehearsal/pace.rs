@@ -66,6 +66,11 @@ impl Rate {
         self.past.fixed_beside(self.bytes)
     }
 
+    /// Bytes a second at which each copy went the last times, if the link carried then what it is taken to; 0 if none did.
+    pub(super) fn went(&self, rules: &Rules) -> u64 {
+        self.past.rate_beside(self.bytes) / rules.flows()
+    }
+
     /// What as many copies as travel at once take of it, if each has a bound of its own.
     pub(super) fn within(self, rules: &Rules) -> Self {
         Self { bytes: rules.bound().map_or(self.bytes, |most| self.bytes.min(most)), ..self }

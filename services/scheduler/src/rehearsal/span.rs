@@ -39,7 +39,8 @@ pub fn makespan(
     troubles: Troubles,
     now: Timestamp,
 ) -> Option<Makespan> {
-    let (link, loads) = (Rate::of(&snap, None), Loads::of(&snap));
+    let link = Rate::of(&snap, None);
+    let loads = Loads::of(&snap, link.within(rules).went(rules));
     let vms = snap.vms.values().map(|entry| &entry.value);
     let loads: HashMap<VmName, Load> = vms.map(|vm| (vm.name.clone(), loads.get(vm))).collect();
     let slows = troubles.slows;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber};
 use serde::{Deserialize, Serialize};
+use time::Duration;
 use watari_model::{NodeName, Timestamp};
 use x509_parser::{parse_x509_crl, pem::parse_x509_pem};
 
@@ -120,14 +121,24 @@ impl Authority {
         }
         // Not how many are on it: a folder that was put back from a copy has fewer, and hosts take what is newer alone.
         let moment = u64::try_from(now.0.unix_timestamp()).unwrap_or_default();
-        let number = known.map_or(moment, |known| moment.max(known.number.saturating_add(1)));
+        let number = known.as_ref().map_or(moment, |known| moment.max(known.number.saturating_add(1)));
+        // Nor is it of the same second as the one before, or of an earlier one where the clock was put back a little: by its date
+        // the doctor sees which is newer. One from the future would be believed by nobody.
+        let soonest = now.0 - GRACE;
+        let updated_at = known.map_or(soonest, |known| (known.updated_at.0 + Duration::SECOND).min(now.0).max(soonest));
         let fault = |e: rcgen::Error| Fault::Certificate { host: "the authority".to_owned(), detail: e.to_string() };
-        let list = self.signed(&all, number, now).map_err(fault)?;
+        let list = self.signed(&all, number, Timestamp(updated_at), now).map_err(fault)?;
         store.put(REVOKED, Readers::All, &list)?;
         Ok(Some(list))
     }
 
-    fn signed(&self, all: &[Revocation], number: u64, now: Timestamp) -> Result<String, rcgen::Error> {
+    fn signed(
+        &self,
+        all: &[Revocation],
+        number: u64,
+        updated_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<String, rcgen::Error> {
         let one = |one: &Revocation| RevokedCertParams {
             serial_number: SerialNumber::from(one.serial.clone()),
             revocation_time: one.at.0,
@@ -135,7 +146,7 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: now.0 - GRACE,
+            this_update: updated_at.0,
             // After every certificate of this authority: whoever has a list that is over believes nobody any more.
             next_update: now.0 + AUTHORITY_LIFE,
             crl_number: SerialNumber::from(number),
@@ -314,13 +325,14 @@ mod tests {
         let mut made = Vec::new();
         // The second by a clock that was put back meanwhile.
         for (host, ago) in cluster.hosts.iter().zip([0, 60]) {
-            let now = Timestamp(now.0 - time::Duration::seconds(ago));
+            let now = Timestamp(now.0 - Duration::seconds(ago));
             authority.issue(&mut store, host, Renewal::WhenNeeded, now).unwrap();
             authority.revoke(&mut store, &host.name, now).unwrap();
             made.push(List::read(&authority.certificate, &store.read(REVOKED).unwrap().unwrap()).unwrap());
         }
         let (one, two) = (&made[0], &made[1]);
         assert!(one.is_before(two) && !two.is_before(one) && !one.is_before(one));
+        assert!(one.updated_at < two.updated_at && two.updated_at < now, "{made:?}");
         let later = List { updated_at: now.plus_millis(1), ..one.clone() };
         assert!(one.is_before(&later) && !later.is_before(one));
     }

@@ -38,7 +38,8 @@ impl Pace {
         };
         let now = sums(all().filter(mine).filter_map(|m| arrived(m).or_else(|| on_the_way(turn, m))));
         let before = speed::last(all().filter(|m| !mine(m) && crossed(turn, outage, m)));
-        let before = sums(before.into_iter().filter_map(arrived));
+        let before: Vec<_> = before.into_iter().filter_map(|m| Some(((), arrived(m)?))).collect();
+        let before = Sums::of_newest(speed::LAST, &before);
         Self { speed: together(&before, &now), is_measured: now.travel_ms() > 0 }
     }
 

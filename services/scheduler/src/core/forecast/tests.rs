@@ -294,4 +294,7 @@ fn how_sure_an_estimate_is_follows_from_how_much_the_last_migrations_differ() {
     let (differing, all) = with(&[10_000, 10_000, 10_000, 10_000, 10_000, 20_000, 20_000, 20_000, 20_000, 20_000]);
     let (least, most) = differing.unwrap();
     assert!(least < all && all < most, "{least} {all} {most}");
+    // Three at once, of which one arrives every 100 s: of five 500 s are theirs, and not the 700 in which they were under way.
+    let (together, all) = with(&[300_000; 15]);
+    assert!(together.unwrap().0 < all, "{together:?} {all}");
 }

@@ -42,7 +42,7 @@ impl Sim {
         };
         if self.hosts[node].speaks() && !self.is_lost() {
             let delay = self.delay();
-            self.after(delay, Event::Reply(task, node.clone(), reply));
+            self.after(delay, Event::Reply(task, node.clone(), Box::new(reply)));
         }
     }
 

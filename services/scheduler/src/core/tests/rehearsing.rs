@@ -1,5 +1,7 @@
 //! Rehearsals of the simulated campus: against what then happens there, and as logs over simulated time.
 
+mod lab;
+
 use std::sync::Arc;
 
 use watari_contracts::{Service, frontend::Standing};
@@ -19,7 +21,7 @@ use super::{
     wishes::Wish,
 };
 use crate::{
-    core::{Control, ControlSight, forecast::forecast},
+    core::{Control, ControlSight},
     rehearsal::{Account, Budget, Fate, Known, Makespan, Troubles, What, Wish as Rehearsal, makespan, rehearse},
 };
 
@@ -235,15 +237,15 @@ fn settled(sim: &mut Sim, vm: &str, memory_mib: u64, node: &str) {
     assert!(sim.put_vm(vm, 0));
 }
 
-/// Has a server have made its `number`th migration, which sent so many bytes.
-fn crossed(sim: &mut Sim, (vm, number): (&str, u64), ends: (&str, &str), took: (Option<u64>, u64), sent: u64) {
-    let (began, total_ms) = took;
+/// Has a server have made its `number`th migration, which sent so many bytes of memory and of disk.
+fn crossed(sim: &mut Sim, (vm, number): (&str, u64), ends: (&str, &str), took: (Option<u64>, u64), sent: (u64, u64)) {
+    let ((began, total_ms), (memory_bytes, disk_bytes)) = (took, sent);
     let migration = Migration {
         id: format!("{vm}-{number}").parse().unwrap(),
         from: name(ends.0),
         to: name(ends.1),
         state: Moved::Completed,
-        measured: Some(Measured { total_ms, memory_bytes: sent, ..Measured::default() }),
+        measured: Some(Measured { total_ms, memory_bytes, disk_bytes, ..Measured::default() }),
         copying_at: began.map(at),
         changed_at: at(began.map_or(sim.now, |began| began + total_ms)),
         ..documents::migration(vm)
@@ -256,49 +258,7 @@ fn crossed(sim: &mut Sim, (vm, number): (&str, u64), ends: (&str, &str), took: (
 fn remember(sim: &mut Sim, vm: &str, percent: u64) {
     let memory = sim.docs.vms[vm].value.spec.memory_mib << 20;
     let sent = memory + memory / 100 * percent;
-    crossed(sim, (vm, 1), ("n0", "n1"), (None, sent * 1_000 / LINK), sent);
-}
-
-/// The lab's benchmark of evacuations, when its six servers are home again: over 200 Mbit/s they took 22.35 s, three
-/// under way at once, and sent what needs 20.93 s of it.
-fn lab() -> Sim {
-    const EACH_MS: u64 = 3_725;
-    const SENT: u64 = 87_200_000;
-    let mut sim = Sim::new(1, &[], CALM, Broken::Nothing);
-    sim.add_node(documents::node("n0", "myodaiji", 8_000));
-    sim.add_node(documents::node("n1", "yamate", 8_000));
-    for n in 0..6_u64 {
-        let vm = format!("v{n}");
-        settled(&mut sim, &vm, 128, "n0");
-        let (begins, ends) = (n.saturating_sub(2) * EACH_MS, (n + 1) * EACH_MS);
-        for (number, from_to, leg) in [(1, ("n0", "n1"), 0), (2, ("n1", "n0"), 60_000)] {
-            crossed(&mut sim, (vm.as_str(), number), from_to, (Some(leg + begins), ends - begins), SENT);
-        }
-    }
-    sim.now = 120_000;
-    sim
-}
-
-#[test]
-fn what_is_told_of_the_link_is_not_counted_beside_a_time_that_was_learned_without_it() {
-    // What Ethernet, IP and TCP leave of 200 Mbit/s.
-    const CARRIES: u64 = 191 * 125_000;
-    let mut sim = lab();
-    let plan = forecast(&sim.snapshot(), &sim.rules, &"myodaiji".parse().unwrap(), at(sim.now)).unwrap();
-    let planned = plan.estimated_ms().unwrap();
-    assert!((22_000..23_000).contains(&planned), "{planned} ms");
-    let within_a_tenth = |sim: &Sim, link: Option<u64>, wanted: u64| {
-        let what = What::Sudden("myodaiji".parse().unwrap(), None);
-        let account = go(sim, Rehearsal { what, link, troubles: Troubles::default() }, Budget::default());
-        let said = after(&account, account.empty).unwrap();
-        assert!(said.abs_diff(wanted) * 10 <= wanted, "{said} ms, not {wanted}, over {link:?}");
-    };
-    within_a_tenth(&sim, None, planned);
-    within_a_tenth(&sim, Some(CARRIES), planned);
-    within_a_tenth(&sim, Some(CARRIES / 2), planned * 2);
-    // A bound for each copy says what it can have had of the link just as well.
-    sim.rules.bandwidth_mib = CARRIES >> 20;
-    within_a_tenth(&sim, None, planned);
+    crossed(sim, (vm, 1), ("n0", "n1"), (None, sent * 1_000 / LINK), (sent, 0));
 }
 
 /// The benchmark of plans has a thousand of these.

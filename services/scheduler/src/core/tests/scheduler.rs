@@ -310,7 +310,7 @@ impl Sim {
     fn ask(&mut self, task: u64, node: &NodeName, question: Question, bound: u64) {
         let node = node.clone();
         let delay = self.delay();
-        self.after(bound, Event::Reply(task, node.clone(), Reply::Nothing));
+        self.after(bound, Event::Reply(task, node.clone(), Box::new(Reply::Nothing)));
         if self.is_lost() || self.fails(task) {
             return;
         }

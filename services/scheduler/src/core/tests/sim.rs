@@ -78,7 +78,7 @@ pub(crate) enum Event {
     Tick,
     Turn,
     Ask(u64, NodeName, Question),
-    Reply(u64, NodeName, Reply),
+    Reply(u64, NodeName, Box<Reply>),
     Write(u64),
     Operation(NodeName, u64, String, Order),
     Flow(MigrationId),
@@ -324,7 +324,7 @@ impl Sim {
             Event::Elect | Event::Operator(_) => self.bus_until.saturating_sub(self.now),
             _ => 0,
         };
-        let silent = matches!(event, Event::Reply(_, _, Reply::Nothing));
+        let silent = matches!(&event, Event::Reply(_, _, reply) if matches!(**reply, Reply::Nothing));
         let travels = matches!(event, Event::Ask(..) | Event::Reply(..) | Event::Fact(_) | Event::Hold(_));
         if wait > 0 {
             self.after(wait, event);
@@ -344,7 +344,7 @@ impl Sim {
                 }
             }
             Event::Ask(task, node, question) => self.answer(task, &node, &question),
-            Event::Reply(task, node, reply) => self.replied(task, &node, reply),
+            Event::Reply(task, node, reply) => self.replied(task, &node, *reply),
             Event::Write(task) => self.write(task),
             Event::Operation(node, instance, operation, order) => {
                 let host = &self.hosts[&node];
