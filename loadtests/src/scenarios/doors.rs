@@ -136,19 +136,26 @@ fn shut_to_plain_text(lab: &Lab, door: &str) -> anyhow::Result<()> {
 /// The byte by which libvirt tells a caller that its certificate was accepted (`virNetTLSContext`).
 const ACCEPTED: char = '\u{1}';
 
+/// Makes a certificate for this node's name that no authority of the cluster has signed; it goes with the shell.
+const FOREIGN: &str = "d=$(mktemp -d) && trap 'rm -r \"$d\"' EXIT && \
+    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=y1 -days 1 -keyout \"$d/key\" -out \"$d/crt\" 2>/dev/null &&";
+
 fn libvirt(stage: &Stage) -> anyhow::Result<()> {
-    let call = |certificate: &str| {
+    let call = |before: &str, certificate: &str| {
+        let caller = format!("openssl s_client -quiet -connect m1:16514 {certificate} 2>/dev/null");
         // The standard input stays open for as long as an answer may take.
-        let line =
-            format!("sleep 3 | timeout 3 openssl s_client -quiet -connect m1:16514 {certificate} 2>/dev/null; true");
+        let line = format!("{before} {{ sleep 3 | timeout 3 {caller}; true; }}");
         stage.lab.run(&["exec", "y1", "--", "sh", "-c", &line])
     };
     thread::scope(|scope| {
-        let stranger = scope.spawn(|| call(""));
-        let own = call("-cert /etc/pki/libvirt/clientcert.pem -key /etc/pki/libvirt/private/clientkey.pem")?;
+        let stranger = scope.spawn(|| call("", ""));
+        let foreigner = scope.spawn(|| call(FOREIGN, "-cert \"$d/crt\" -key \"$d/key\""));
+        let own = call("", "-cert /etc/pki/libvirt/clientcert.pem -key /etc/pki/libvirt/private/clientkey.pem")?;
         ensure!(own.contains(ACCEPTED), "a node is not let in with its own certificate: {own:?}");
         let none = stranger.join().map_err(|_| anyhow::anyhow!("the stranger fell"))??;
         ensure!(none.is_empty(), "libvirt answers a caller without a certificate: {none:?}");
+        let foreign = foreigner.join().map_err(|_| anyhow::anyhow!("the foreigner fell"))??;
+        ensure!(foreign.is_empty(), "libvirt answers a caller with a certificate of another authority: {foreign:?}");
         Ok(())
     })
 }

@@ -19,13 +19,9 @@ impl Lang {
     /// and `LANG` that is set and not empty. Whose terminal takes another code than UTF-8 could not read Japanese.
     #[must_use]
     pub fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|v| variable(v).filter(|t| !t.is_empty()));
-        let locale = locale.unwrap_or_default();
-        // `ja_JP.UTF-8@cjknarrow`: language and territory, code, variant.
-        let locale = locale.split('@').next().unwrap_or_default();
-        let (place, code) = locale.split_once('.').unwrap_or((locale, "UTF-8"));
-        let is_utf8 = ["utf-8", "utf8"].contains(&code.to_ascii_lowercase().as_str());
-        if (place == "ja" || place.starts_with("ja_")) && is_utf8 { Self::Ja } else { Self::En }
+        let locale = first(["LC_ALL", "LC_MESSAGES", "LANG"], variable);
+        let (place, code) = parts(&locale);
+        if (place == "ja" || place.starts_with("ja_")) && code.is_none_or(is_utf8) { Self::Ja } else { Self::En }
     }
 
     /// The language that is asked for on a command line which is not parsed yet: help is given by the parser.
@@ -60,6 +56,49 @@ impl Lang {
     }
 }
 
+/// The signs that a terminal shows beside letters, such as those of which bars are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signs {
+    /// Those of Unicode.
+    #[default]
+    Unicode,
+    /// Those that every terminal has.
+    Ascii,
+}
+
+impl Signs {
+    /// Those of the locale, by the order of POSIX: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set and not
+    /// empty. A locale that names no code counts as one of UTF-8, as for the language; that of POSIX is ASCII.
+    #[must_use]
+    pub fn of_locale(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let locale = first(["LC_ALL", "LC_CTYPE", "LANG"], variable);
+        let (place, code) = parts(&locale);
+        let unicode = code.map_or(!["", "C", "POSIX"].contains(&place), is_utf8);
+        if unicode { Self::Unicode } else { Self::Ascii }
+    }
+
+    /// Those of this process's locale.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        Self::of_locale(|name| std::env::var(name).ok())
+    }
+}
+
+/// The first of these variables that is set and not empty.
+fn first(names: [&str; 3], variable: impl Fn(&str) -> Option<String>) -> String {
+    names.into_iter().find_map(|name| variable(name).filter(|text| !text.is_empty())).unwrap_or_default()
+}
+
+/// `ja_JP.UTF-8@cjknarrow`: language and territory, and the code, if one is named; without the variant.
+fn parts(locale: &str) -> (&str, Option<&str>) {
+    let locale = locale.split('@').next().unwrap_or_default();
+    locale.split_once('.').map_or((locale, None), |(place, code)| (place, Some(code)))
+}
+
+fn is_utf8(code: &str) -> bool {
+    ["utf-8", "utf8"].contains(&code.to_ascii_lowercase().as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +131,20 @@ mod tests {
         for locale in ["ja_JP.eucJP", "ja_JP.EUC-JP", "ja_JP.SJIS", "ja_JP.ISO-2022-JP@x", "C", "POSIX", ""] {
             assert_eq!(Lang::of_locale(|_| Some(locale.to_owned())), Lang::En, "{locale}");
         }
+    }
+
+    #[test]
+    fn whose_terminal_takes_no_utf_8_sees_signs_that_it_has() {
+        let signs = |set: &[(&str, &str)]| {
+            Signs::of_locale(|v| set.iter().find(|(name, _)| *name == v).map(|(_, value)| (*value).to_owned()))
+        };
+        for locale in ["", "C", "POSIX", "ja_JP.eucJP", "en_GB.ISO-8859-15@euro"] {
+            assert_eq!(signs(&[("LC_ALL", locale)]), Signs::Ascii, "{locale}");
+        }
+        for locale in ["C.UTF-8", "en_GB.utf8", "ja_JP.UTF-8@cjknarrow", "ja"] {
+            assert_eq!(signs(&[("LANG", locale)]), Signs::Unicode, "{locale}");
+        }
+        assert_eq!(signs(&[]), Signs::Ascii);
+        assert_eq!(signs(&[("LC_CTYPE", "C"), ("LANG", "ja_JP.UTF-8"), ("LC_MESSAGES", "ja_JP.UTF-8")]), Signs::Ascii);
     }
 }

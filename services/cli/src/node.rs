@@ -167,7 +167,7 @@ impl Gone {
             (Ok(()), Some(_)) => Ok(losses::remove_node(ctx.out.lang, &name)),
         };
         confirm_seen(ctx, consent, &there, question).await?;
-        let until = Waiting { wait: true, wait_timeout: Some(ctx.session.patience()) };
+        let until = Waiting::at_most(ctx.session.patience());
         let done = wait::until(until, async || {
             let told = ctx.session.ask(&request).await?;
             Ok(told.removed.then_some(told))

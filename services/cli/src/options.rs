@@ -103,6 +103,9 @@ pub struct Waiting {
     /// Wait until it is done, and show how far it is
     #[arg(long)]
     pub wait: bool,
+    /// Do not wait, which is the usual; takes back a --wait that was typed before it, as by an alias
+    #[arg(long, overrides_with_all = ["wait", "wait_timeout"])]
+    pub no_wait: bool,
     /// Stop waiting after this time; what was begun goes on [default: as long as it takes]
     #[arg(long, value_parser = duration, value_name = "TIME", requires = "wait")]
     pub wait_timeout: Option<Duration>,
@@ -110,7 +113,13 @@ pub struct Waiting {
 
 impl Waiting {
     /// Not at all.
-    pub const NO: Self = Self { wait: false, wait_timeout: None };
+    pub const NO: Self = Self { wait: false, no_wait: true, wait_timeout: None };
+
+    /// For so long at most.
+    #[must_use]
+    pub const fn at_most(time: Duration) -> Self {
+        Self { wait: true, no_wait: false, wait_timeout: Some(time) }
+    }
 }
 
 /// Whether to ask before something is lost.
@@ -252,6 +261,30 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(with_unit("10m").is_ok() && with_unit("10").is_err() && with_unit("-5m").is_err());
+    }
+
+    /// A command of which nothing is of interest but whether it waits.
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        waiting: Waiting,
+    }
+
+    #[test]
+    fn of_waiting_and_not_waiting_the_last_word_counts() {
+        for (line, waits) in [
+            ("--wait", true),
+            ("--no-wait", false),
+            ("--wait --no-wait", false),
+            ("--no-wait --wait", true),
+            ("--wait --wait-timeout 1m --no-wait", false),
+            ("--no-wait --wait --wait-timeout 1m", true),
+        ] {
+            let words = ["watari"].into_iter().chain(line.split(' '));
+            let Line { waiting } = Line::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));
+            assert_eq!((waiting.wait, waiting.no_wait), (waits, !waits), "{line}");
+        }
+        assert!(Line::try_parse_from(["watari", "--no-wait", "--wait-timeout", "1m"]).is_err());
     }
 
     #[test]

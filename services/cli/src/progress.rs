@@ -6,16 +6,24 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use crate::{format, lang::Lang, out, texts::words};
+use crate::{
+    format,
+    lang::{Lang, Signs},
+    out,
+    texts::words,
+};
 
 /// A plain line is written when it is so many percent further, or back as when other work has begun,
 const STEP: u64 = 10;
 /// or when nothing was written for so long and something changed.
 const QUIET: Duration = Duration::from_secs(10);
+/// How work of unknown size is shown.
+const TURNING: &str = "{prefix:16} {spinner} {msg}";
 
 /// What is shown of several things under way, each by its name.
 pub struct Progress {
     bars: Option<MultiProgress>,
+    signs: Signs,
     shown: BTreeMap<String, Shown>,
 }
 
@@ -42,7 +50,7 @@ impl Progress {
     pub fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bars = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Self { bars, shown: BTreeMap::new() }
+        Self { bars, signs: Signs::of_environment(), shown: BTreeMap::new() }
     }
 
     /// A line that stays.
@@ -55,12 +63,13 @@ impl Progress {
 
     /// Work of unknown size: what it is doing.
     pub fn doing(&mut self, name: &str, text: &str) {
+        let signs = self.signs;
         let shown = self.shown(name);
         if let Some(bar) = &shown.bar {
             if bar.length().is_some() {
                 bar.unset_length();
             }
-            bar.set_style(style("{prefix:16} {spinner} {msg}"));
+            bar.set_style(style(signs, TURNING));
             bar.set_message(text.to_owned());
         } else if shown.text != text {
             out::say(&format!("{name}: {text}"));
@@ -106,10 +115,11 @@ impl Progress {
     }
 
     fn at(&mut self, name: &str, part: &str, percent: u64, (done, total): (u64, u64), text: &str) {
+        let signs = self.signs;
         let shown = self.shown(name);
         let sizes = format!("{}/{}", format::bytes(done), format::bytes(total));
         if let Some(bar) = &shown.bar {
-            bar.set_style(style("{prefix:16} {bar:30} {percent:>3} %  {msg}"));
+            bar.set_style(style(signs, "{prefix:16} {bar:30} {percent:>3} %  {msg}"));
             bar.set_length(100);
             bar.set_position(percent);
             bar.set_message(format!("{part} {sizes}  {text}").trim().to_owned());
@@ -123,10 +133,11 @@ impl Progress {
 
     /// Work that goes on until its end is reached: how many bytes so far.
     pub fn flowing(&mut self, name: &str, done: u64, text: &str) {
+        let signs = self.signs;
         let shown = self.shown(name);
         let line = format!("{}  {text}", format::bytes(done));
         if let Some(bar) = &shown.bar {
-            bar.set_style(style("{prefix:16} {spinner} {msg}"));
+            bar.set_style(style(signs, TURNING));
             bar.set_message(line.clone());
         } else if shown.text.is_empty() || (shown.text != line && shown.at.elapsed() >= QUIET) {
             out::say(&format!("{name}: {line}"));
@@ -154,11 +165,12 @@ impl Progress {
     }
 
     fn shown(&mut self, name: &str) -> &mut Shown {
-        let bars = &self.bars;
+        let (bars, signs) = (&self.bars, self.signs);
         self.shown.entry(name.to_owned()).or_insert_with(|| {
             let bar = bars.as_ref().map(|bars| {
-                let bar = bars.add(ProgressBar::no_length());
-                bar.set_prefix(name.to_owned());
+                // It may be drawn at once, and by itself it would be drawn in Unicode.
+                let bar = ProgressBar::no_length().with_style(style(signs, TURNING)).with_prefix(name.to_owned());
+                let bar = bars.add(bar);
                 bar.enable_steady_tick(Duration::from_millis(200));
                 bar
             });
@@ -197,8 +209,13 @@ fn line(name: &str, part: &str, percent: u64, sizes: &str, text: &str) -> String
     format!("{name}: {part}{percent} % ({sizes}{text})")
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+fn style(signs: Signs, template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    match signs {
+        Signs::Unicode => style.progress_chars("━╸─"),
+        // What turns is of Unicode otherwise.
+        Signs::Ascii => style.progress_chars("=>-").tick_chars("|/-\\ "),
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_only_tells_how_much_of_it_there_is_has_a_pace_once_there_is_more() {
-        let mut progress = Progress { bars: None, shown: BTreeMap::new() };
+        let mut progress = Progress { bars: None, signs: Signs::Ascii, shown: BTreeMap::new() };
         let shown = progress.shown("mini");
         assert_eq!(shown.rate("fetched", 100), 0, "there is nothing to compare with");
         shown.since = Some(("fetched".to_owned(), 100, Instant::now() - Duration::from_secs(2)));
@@ -225,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_part_of_the_work_never_goes_back_and_the_next_one_begins_anew() {
-        let mut progress = Progress { bars: None, shown: BTreeMap::new() };
+        let mut progress = Progress { bars: None, signs: Signs::Ascii, shown: BTreeMap::new() };
         let mut percents = Vec::new();
         for (part, done, total) in
             [("disk", 50, 100), ("disk", 60, 200), ("disk", 200, 200), ("memory", 10, 100), ("memory", 12, 400)]

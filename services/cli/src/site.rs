@@ -30,12 +30,13 @@ pub enum Verb {
     /// Empty a site, live: every server that may crosses to another site
     #[command(after_help = "\
 Examples:
+  watari site evacuate myodaiji --dry-run
   watari site evacuate myodaiji --wait
   # moved[], failed[], makespan_ms, control:
   watari site evacuate myodaiji --wait -o json > report.json
 
-It begins at once, without a question; `watari outage plan SITE` says beforehand what it would do. The front end's
-services and NATS leave last. The exit status is 1 if anything did not move.")]
+It begins at once, without a question; --dry-run says what it would do, as `watari outage plan SITE` does. The front
+end's services and NATS leave last. The exit status is 1 if anything did not move, or could not.")]
     Evacuate(Evacuate),
     /// Bring a site's servers home
     #[command(
@@ -77,6 +78,9 @@ enum Supply {
 pub struct Evacuate {
     /// The site
     site: String,
+    /// Only say what would be done
+    #[arg(long, conflicts_with_all = ["shut_down_nodes", "wait"])]
+    dry_run: bool,
     #[command(flatten)]
     wish: outage::Wish,
     #[command(flatten)]
@@ -101,7 +105,10 @@ impl Verb {
         let session = &ctx.session;
         match self {
             Self::List => ctx.out.list(&session.ask(&ListSites {}).await?.sites),
-            Self::Evacuate(Evacuate { site, wish, waiting }) => {
+            Self::Evacuate(Evacuate { site, dry_run: true, .. }) => {
+                outage::foresee(ctx, input::name(&site)?, None).await
+            }
+            Self::Evacuate(Evacuate { site, wish, waiting, .. }) => {
                 let request_id = Some(session.request_id());
                 let view = session.ask(&EvacuateSite { request_id, site: input::name(&site)?, propose: None }).await?;
                 wish.begun(ctx, waiting, wish.apply(ctx, view).await?).await

@@ -22,6 +22,8 @@ mod imports;
 mod readmes;
 #[path = "tidy/style.rs"]
 mod style;
+#[path = "tidy/texts.rs"]
+mod texts;
 #[path = "tidy/watching.rs"]
 mod watching;
 
@@ -42,6 +44,7 @@ const RULES: &[(&str, Rule)] = &[
     ("code blocks in documentation are pictures", style::pictures_alone),
     ("programs hold no tests", style::untested_programs),
     ("no path of somebody's machine", style::no_machine_paths),
+    ("what is said in two languages is tried in both", texts::untried),
     ("the guides say the same in both languages", guides::out_of_step),
     ("links of pages lead somewhere", guides::dead_links),
     ("a test that a guide names is there", guides::unknown_tests),
@@ -371,6 +374,24 @@ fn paths_of_a_machine_are_caught() {
             ("deploy/demo", concat!("/ho", "me/alice/src")),
         ],
     );
+}
+
+#[test]
+fn texts_that_no_test_asks_for_in_both_languages_are_caught() {
+    let path = "services/cli/src/texts/a.rs";
+    let (said, tests) = ("pub(crate) const fn gone(\n    lang: Lang) {}\n", "#[cfg(test)]\nmod tests {\n    ");
+    let (tried, table) = (format!("{said}{tests}gone(lang)"), "const TEXTS: &[Text] = &[(\"x\", \"あ\")];\n");
+    catches(
+        texts::untried,
+        &[(path, &tried), (path, "fn own(lang: Lang) {}\n"), (path, &format!("{table}{tests}TEXTS"))],
+        &[(path, said), (path, &format!("{said}{tests}gone_by(lang)")), (path, table)],
+    );
+    let beside = |test: &str| {
+        let tests_beside = File::new("services/cli/src/texts/b/tests.rs", test);
+        texts::untried(&[File::new(path, said), File::new("services/cli/src/texts/b.rs", tests), tests_beside])
+    };
+    assert_eq!(beside("a::gone(lang)"), Vec::<String>::new());
+    assert_eq!(beside("b::gone(lang)").len(), 1);
 }
 
 #[test]

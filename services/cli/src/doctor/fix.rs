@@ -52,7 +52,7 @@ pub(super) async fn mend(lang: Lang, consent: Consent, findings: &[Finding]) -> 
 
 /// Waits until the host is mended. What stays as it was is found again.
 pub(super) async fn settle(root: &Path, mended: &[&Finding]) {
-    let waiting = Waiting { wait: true, wait_timeout: Some(SETTLES) };
+    let waiting = Waiting::at_most(SETTLES);
     let _ = wait::until(waiting, async || {
         let found = Host::look(root).await.map(|host| here::found(&host, clock::now())).unwrap_or_default();
         Ok((!found.iter().any(|one| mended.contains(&one))).then_some(()))

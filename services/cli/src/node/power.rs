@@ -86,7 +86,7 @@ async fn switch(ctx: &Context, wanted: &PowerNode) -> Result<(), Failure> {
     let answer = ctx.session.ask(wanted).await?;
     let Some(begun) = &answer.begun else { return told(ctx, &answer) };
     let get = GetNode { name: wanted.name.clone() };
-    let until = Waiting { wait: true, wait_timeout: Some(SWITCHED) };
+    let until = Waiting::at_most(SWITCHED);
     let ended = wait::until(until, async || {
         let last = ctx.session.ask(&get).await?.fencing.last;
         // Or another try, if who began this one is gone.

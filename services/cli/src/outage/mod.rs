@@ -243,7 +243,7 @@ impl Verb {
             }
             Self::Plan(Planned { site, minutes }) => {
                 let seconds = minutes.map(|minutes| minutes * 60);
-                plan::show(ctx, &ctx.session.ask(&PlanOutage { site: input::name(&site)?, seconds }).await?)
+                foresee(ctx, input::name(&site)?, seconds).await
             }
             Self::Rehearse(rehearsal) => rehearsal.run(ctx).await,
             Self::Schedule(Schedule { site, times, note, wish }) => {
@@ -301,6 +301,14 @@ impl Verb {
             }
         }
     }
+}
+
+/// Shows what emptying a site would come to now, or with so many seconds until its power goes.
+///
+/// # Errors
+/// [`Failure`]; a silent one with status 1 if a server could not move, once the plan is shown.
+pub(crate) async fn foresee(ctx: &Context, site: SiteName, seconds: Option<u64>) -> Result<(), Failure> {
+    plan::show(ctx, &ctx.session.ask(&PlanOutage { site, seconds }).await?)
 }
 
 /// Has a site's servers come home.

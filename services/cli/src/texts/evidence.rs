@@ -4,197 +4,93 @@ use watari_contracts::probe::{Trouble, Unasked};
 
 use crate::lang::Lang;
 
-/// Its words and sentences without places to fill.
-pub(crate) struct Words {
-    pub(crate) language: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) outage: &'static str,
-    pub(crate) scope: &'static str,
-    pub(crate) state: &'static str,
-    pub(crate) note: &'static str,
-    pub(crate) power_off: &'static str,
-    pub(crate) made: &'static str,
-    pub(crate) legs: &'static str,
-    pub(crate) leg: &'static str,
-    pub(crate) began: &'static str,
-    pub(crate) ended: &'static str,
-    pub(crate) moved: &'static str,
-    pub(crate) data: &'static str,
-    pub(crate) makespan: &'static str,
-    pub(crate) least: &'static str,
-    pub(crate) until_last: &'static str,
-    pub(crate) servers: &'static str,
-    pub(crate) server: &'static str,
-    pub(crate) from: &'static str,
-    pub(crate) to: &'static str,
-    pub(crate) result: &'static str,
-    pub(crate) total: &'static str,
-    pub(crate) stood: &'static str,
-    pub(crate) downtime: &'static str,
-    pub(crate) pause: &'static str,
-    pub(crate) memory: &'static str,
-    pub(crate) disk: &'static str,
-    pub(crate) seen: &'static str,
-    pub(crate) probe: &'static str,
-    pub(crate) front_end: &'static str,
-    pub(crate) asked: &'static str,
-    pub(crate) failed: &'static str,
-    pub(crate) longest_gap: &'static str,
-    pub(crate) slowest: &'static str,
-    pub(crate) unwatched: &'static str,
-    pub(crate) trouble: &'static str,
-    pub(crate) gaps: &'static str,
-    pub(crate) stayed: &'static str,
-    pub(crate) why: &'static str,
-    pub(crate) remedy: &'static str,
-    pub(crate) halted: &'static str,
-    pub(crate) users: &'static str,
-    pub(crate) timeline: &'static str,
-    pub(crate) time: &'static str,
-    pub(crate) by: &'static str,
-    pub(crate) what: &'static str,
-    pub(crate) chart: &'static str,
-    pub(crate) waiting: &'static str,
-    pub(crate) copying: &'static str,
-    pub(crate) standing: &'static str,
-    pub(crate) given_up: &'static str,
-    pub(crate) silent: &'static str,
-    pub(crate) goes_on: &'static str,
-    pub(crate) not_begun: &'static str,
-    pub(crate) never: &'static str,
-    pub(crate) nobody_watched: &'static str,
-    pub(crate) method: &'static str,
-    pub(crate) requested: &'static str,
-    pub(crate) apart: &'static str,
+macro_rules! words {
+    ($($word:ident $en:literal $ja:literal;)*) => {
+        /// Its words and sentences without places to fill.
+        pub(crate) struct Words {
+            $(pub(crate) $word: &'static str),*
+        }
+
+        const EN: Words = Words { $($word: $en),* };
+        const JA: Words = Words { $($word: $ja),* };
+
+        #[cfg(test)]
+        const ALL: &[(&str, &str)] = &[$(($en, $ja)),*];
+    };
 }
 
-const EN: Words = Words {
-    language: "en",
-    title: "Report of an outage",
-    outage: "Outage",
-    scope: "About",
-    state: "State",
-    note: "Reason",
-    power_off: "Power off",
-    made: "Report written",
-    legs: "The two ways",
-    leg: "WAY",
-    began: "BEGAN",
-    ended: "ENDED",
-    moved: "SERVERS",
-    data: "DATA",
-    makespan: "TOOK",
-    least: "LEAST",
-    until_last: "TOOK is until the last server ran at its target; a way ends when that is confirmed and the services have gone over, or when it is turned round or called off.",
-    servers: "What each server did",
-    server: "SERVER",
-    from: "FROM",
-    to: "TO",
-    result: "RESULT",
-    total: "TOTAL",
-    stood: "STOOD STILL",
-    downtime: "OF WHICH QEMU",
-    pause: "OF WHICH SWITCHING",
-    memory: "MEMORY",
-    disk: "DISK",
-    seen: "As front ends saw it from outside",
-    probe: "PROBE",
-    front_end: "FRONT END",
-    asked: "ASKED",
-    failed: "UNANSWERED",
-    longest_gap: "LONGEST GAP",
-    slowest: "SLOWEST ANSWER",
-    unwatched: "NOT WATCHED",
-    trouble: "LAST TROUBLE",
-    gaps: "Gaps, and times in which nobody asked",
-    stayed: "What stayed, and why",
-    why: "WHY",
-    remedy: "REMEDY",
-    halted: "No time to leave, off until the outage was over",
-    users: "What users noticed",
-    timeline: "What happened when",
-    time: "TIME",
-    by: "WHO",
-    what: "WHAT",
-    chart: "Who travelled when",
-    waiting: "waiting and being prepared",
-    copying: "copying, the server runs",
-    standing: "standing still",
-    given_up: "given up",
-    silent: "did not answer a front end",
-    goes_on: "goes on",
-    not_begun: "It has not begun.",
-    never: "never answered",
-    nobody_watched: "Nobody watched: no server has a probe (watari vm edit NAME --probe smtp:25), or no front end answers.",
-    method: "A gap lasts from the last answer before it to the first one after it. It is seen when a question of a front end stays \
-             unanswered, once a second if nothing else is configured; a shorter one only makes an answer slow.",
-    requested: "stopped by request",
-    apart: "While a server is off because an operator stopped or rebooted it, nothing counts as a gap or as unanswered.",
-};
-
-const JA: Words = Words {
-    language: "ja",
-    title: "停電対応の報告書",
-    outage: "停電計画",
-    scope: "対象",
-    state: "状態",
-    note: "理由",
-    power_off: "停電の時間",
-    made: "報告の作成日時",
-    legs: "退避と帰還",
-    leg: "区間",
-    began: "開始",
-    ended: "終了",
-    moved: "サーバ数",
-    data: "転送量",
-    makespan: "所要時間",
-    least: "理論下限",
-    until_last: "所要時間は、最後のサーバが移動先で動き出すまでです。区間の終了は、その確認と主系の交代が済んだ時刻か、方向を変えた、または取り消した時刻です。",
-    servers: "サーバごとの移動",
-    server: "サーバ",
-    from: "移動元",
-    to: "移動先",
-    result: "結果",
-    total: "所要",
-    stood: "停止の合計",
-    downtime: "うち QEMU",
-    pause: "うち切替待ち",
-    memory: "メモリ",
-    disk: "ディスク",
-    seen: "フロントエンドから見た応答",
-    probe: "プローブ",
-    front_end: "フロントエンド",
-    asked: "確認回数",
-    failed: "応答なし",
-    longest_gap: "最長の途切れ",
-    slowest: "最も遅い応答",
-    unwatched: "監視なし",
-    trouble: "最後の異常",
-    gaps: "途切れた時間と、監視していなかった時間",
-    stayed: "移動しなかったサーバとその理由",
-    why: "理由",
-    remedy: "対処",
-    halted: "退避が間に合わず、停電の終了まで休止または停止したサーバ",
-    users: "利用者が気づいたこと",
-    timeline: "経過",
-    time: "時刻",
-    by: "実行者",
-    what: "出来事",
-    chart: "移動の時間帯",
-    waiting: "順番待ちと準備",
-    copying: "複製中 (サーバは稼働)",
-    standing: "停止",
-    given_up: "中止",
-    silent: "フロントエンドへの応答なし",
-    goes_on: "継続中",
-    not_begun: "まだ始まっていません。",
-    never: "応答は一度もなし",
-    nobody_watched: "監視の記録はありません。プローブを設定したサーバがない (watari vm edit NAME --probe smtp:25) か、どのフロントエンドも応答しません。",
-    method: "途切れとは、直前の応答から次の応答までの時間です。フロントエンドからの確認 (既定では 1 秒ごと) に応答がなかったときに\
-             記録されます。それより短いものは、応答の遅れとして現れます。",
-    requested: "指示による停止",
-    apart: "操作者の指示による停止や再起動の間は、途切れにも応答なしにも数えません。",
-};
+words! {
+    language "en" "ja";
+    title "Report of an outage" "停電対応の報告書";
+    outage "Outage" "停電計画";
+    scope "About" "対象";
+    state "State" "状態";
+    note "Reason" "理由";
+    power_off "Power off" "停電の時間";
+    made "Report written" "報告の作成日時";
+    legs "The two ways" "退避と帰還";
+    leg "WAY" "区間";
+    began "BEGAN" "開始";
+    ended "ENDED" "終了";
+    moved "SERVERS" "サーバ数";
+    data "DATA" "転送量";
+    makespan "TOOK" "所要時間";
+    least "LEAST" "理論下限";
+    until_last
+        "TOOK is until the last server ran at its target; a way ends when that is confirmed and the services have gone over, or when it is turned round or called off."
+        "所要時間は、最後のサーバが移動先で動き出すまでです。区間の終了は、その確認と主系の交代が済んだ時刻か、方向を変えた、または取り消した時刻です。";
+    servers "What each server did" "サーバごとの移動";
+    server "SERVER" "サーバ";
+    from "FROM" "移動元";
+    to "TO" "移動先";
+    result "RESULT" "結果";
+    total "TOTAL" "所要";
+    stood "STOOD STILL" "停止の合計";
+    downtime "OF WHICH QEMU" "うち QEMU";
+    pause "OF WHICH SWITCHING" "うち切替待ち";
+    memory "MEMORY" "メモリ";
+    disk "DISK" "ディスク";
+    seen "As front ends saw it from outside" "フロントエンドから見た応答";
+    probe "PROBE" "プローブ";
+    front_end "FRONT END" "フロントエンド";
+    asked "ASKED" "確認回数";
+    failed "UNANSWERED" "応答なし";
+    longest_gap "LONGEST GAP" "最長の途切れ";
+    slowest "SLOWEST ANSWER" "最も遅い応答";
+    unwatched "NOT WATCHED" "監視なし";
+    trouble "LAST TROUBLE" "最後の異常";
+    gaps "Gaps, and times in which nobody asked" "途切れた時間と、監視していなかった時間";
+    stayed "What stayed, and why" "移動しなかったサーバとその理由";
+    why "WHY" "理由";
+    remedy "REMEDY" "対処";
+    halted "No time to leave, off until the outage was over" "退避が間に合わず、停電の終了まで休止または停止したサーバ";
+    users "What users noticed" "利用者が気づいたこと";
+    timeline "What happened when" "経過";
+    time "TIME" "時刻";
+    by "WHO" "実行者";
+    what "WHAT" "出来事";
+    chart "Who travelled when" "移動の時間帯";
+    waiting "waiting and being prepared" "順番待ちと準備";
+    copying "copying, the server runs" "複製中 (サーバは稼働)";
+    standing "standing still" "停止";
+    given_up "given up" "中止";
+    silent "did not answer a front end" "フロントエンドへの応答なし";
+    goes_on "goes on" "継続中";
+    not_begun "It has not begun." "まだ始まっていません。";
+    never "never answered" "応答は一度もなし";
+    nobody_watched
+        "Nobody watched: no server has a probe (watari vm edit NAME --probe smtp:25), or no front end answers."
+        "監視の記録はありません。プローブを設定したサーバがない (watari vm edit NAME --probe smtp:25) か、どのフロントエンドも応答しません。";
+    method
+        "A gap lasts from the last answer before it to the first one after it. It is seen when a question of a front end stays \
+             unanswered, once a second if nothing else is configured; a shorter one only makes an answer slow."
+        "途切れとは、直前の応答から次の応答までの時間です。フロントエンドからの確認 (既定では 1 秒ごと) に応答がなかったときに\
+             記録されます。それより短いものは、応答の遅れとして現れます。";
+    requested "stopped by request" "指示による停止";
+    apart
+        "While a server is off because an operator stopped or rebooted it, nothing counts as a gap or as unanswered."
+        "操作者の指示による停止や再起動の間は、途切れにも応答なしにも数えません。";
+}
 
 /// The words in a language.
 #[must_use]
@@ -371,5 +267,42 @@ pub(crate) fn written(lang: Lang, file: &str) -> String {
     match lang {
         Lang::En => format!("written to {file}"),
         Lang::Ja => format!("{file} に書き出しました"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_there_in_both_languages() {
+        assert_eq!((words(Lang::En).language, words(Lang::Ja).language), ("en", "ja"));
+        for (en, ja) in ALL.iter().filter(|words| **words != ("en", "ja")) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+
+    #[test]
+    fn every_line_is_there_in_both_languages() {
+        let lines = |lang| {
+            let troubles = [Trouble::Silent, Trouble::Refused, Trouble::Unreachable, Trouble::Closed, Trouble::Wrong];
+            let mut lines = troubles.map(|one| trouble(lang, one).to_owned()).to_vec();
+            lines.extend([Unasked::NoWay, Unasked::NotAllowed].map(|why| unasked(lang, why).to_owned()));
+            lines.extend([standstill(lang).to_owned(), least(lang, 1), at_least(lang, "a"), written(lang, "a")]);
+            lines.extend([handed_over(lang, "a", "b", Some("c")), handed_over(lang, "a", "b", None)]);
+            lines.extend([watched(lang, "a", 1, 0, Some("b")), watched(lang, "a", 1, 0, None)]);
+            lines.extend([watched(lang, "a", 1, 2, None), gap(lang, "a", "b", "c", "d")]);
+            let times = ("b", "c", "d");
+            lines.extend([false, true].map(|reboots| by_request(lang, "a", reboots, Some("e"), times)));
+            lines.extend([by_request(lang, "a", false, None, times), unwatched(lang, "a", "b", "c")]);
+            lines.extend([mails(lang, 1, 2, 3, 4), pages(lang, 1, 2, "a")]);
+            lines.extend([true, false].map(|survived| connection(lang, survived, "a")));
+            lines.push(front_end(lang, "a", Some("b")));
+            lines
+        };
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+        assert_eq!(front_end(Lang::Ja, "a", None), "a");
     }
 }

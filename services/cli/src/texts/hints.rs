@@ -274,10 +274,25 @@ mod tests {
                 changed(lang, "a"),
                 cannot_be_changed(lang),
                 without_user_data(lang, "a"),
+                boots_by(lang, "a", "uefi"),
             ]
         };
         for (en, ja) in hints(Lang::En).into_iter().zip(hints(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_is_declared_with_is_called_as_it_is_typed_in_english_and_by_its_word_in_japanese() {
+        assert_eq!((item(Lang::En, "memory"), item(Lang::Ja, "memory")), ("memory", Word::Memory.text(Lang::Ja)));
+        for (field, value, ja) in [
+            ("running", "true", "はい"),
+            ("max_downtime", "20", "20 秒"),
+            ("max_downtime", "-", "-"),
+            ("name", "a", "a"),
+        ] {
+            assert_eq!(item_value(Lang::En, field, value), value);
+            assert_eq!(item_value(Lang::Ja, field, value), ja);
         }
     }
 }

@@ -216,4 +216,13 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_kept_disk_and_where_it_is_are_told_of_in_both_languages() {
+        let vm: VmView = serde_json::from_str::<Vec<_>>(SAMPLES).unwrap().swap_remove(0);
+        let lines = |lang| [begins_at_its_disk(lang, &vm, "y1", "yamate"), delete_disk(lang, "mail-7b1d4c2e")];
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
 }

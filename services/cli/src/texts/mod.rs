@@ -50,3 +50,16 @@ pub fn error(lang: Lang, code: &str, cause: &str, remedy: &str) -> String {
         Lang::Ja => format!("エラー[{code}]: {cause}\n対処: {remedy}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_there_in_both_languages() {
+        let lines = |lang| [warning(lang, "a", "b", "c"), error(lang, "a", "b", "c")];
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+}

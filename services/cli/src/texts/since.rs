@@ -74,3 +74,21 @@ pub fn record(lang: Lang, at: &str) -> String {
         Lang::Ja => format!("{at} に完了した時点の記録です。現在の場所は watari vm list で確認できます"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_there_in_both_languages() {
+        let lines = |lang| {
+            let (site, node) = (Scope::Site("a".parse().unwrap()), Scope::Node("b".parse().unwrap()));
+            let whole = [still_there(lang), later(lang), gone(lang)].map(str::to_owned);
+            let filled = [leave(lang, &site), leave(lang, &node), count(lang, 1), moved(lang, "a"), record(lang, "a")];
+            whole.into_iter().chain(filled).collect::<Vec<_>>()
+        };
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+}

@@ -73,3 +73,27 @@ pub fn left(lang: Lang, vm: &str) -> String {
         Lang::Ja => format!("{vm} のコンソールを抜けました。"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_there_in_both_languages() {
+        let lines = |lang| {
+            [
+                opened(lang, "a", "b"),
+                interrupted(lang, "a"),
+                again(lang, "a", "b"),
+                lost(lang, 1),
+                taken_over(lang, "a", "b"),
+                off(lang, "a"),
+                gone(lang, "a"),
+                left(lang, "a"),
+            ]
+        };
+        for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
+            assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
+        }
+    }
+}

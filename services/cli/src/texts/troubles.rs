@@ -285,15 +285,15 @@ troubles! {
     /// Guests may spoof.
     NotGuarded { node, reason } "node.not-guarded" Warning
         en "node {node} does not hold guests to their own addresses: {reason}"
-           "a guest there can take another's address, and unless networks.guard is false there, no server is placed on it" "watari node show {node}"
+           "a guest there can take another's address, and unless networks.guard is false there, no server is placed on it" "on the node: apt-get install --reinstall nftables linux-image-$(uname -r); delete guard = false, if it stands under [networks] in /etc/watari/node-agent.toml; then systemctl restart watari-agent"
         ja "ノード {node} はゲストのなりすましを防止できません: {reason}"
-           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます。networks.guard が false でない限り、サーバは配置されません" "詳細は watari node show {node} で確認できます";
+           "そこにあるサーバがほかのサーバのアドレスを使えてしまいます。networks.guard が false でない限り、サーバは配置されません" "そのノードで apt-get install --reinstall nftables linux-image-$(uname -r) を実行し、/etc/watari/node-agent.toml の [networks] に guard = false があれば消してから、systemctl restart watari-agent を実行してください";
     /// Firewall groups do not work there.
     NoFirewall { node, reason } "node.no-firewall" Note
         en "node {node} cannot enforce firewall groups: {reason}"
-           "servers with firewall groups are not placed on it" "watari node show {node}"
+           "servers with firewall groups are not placed on it" "on the node: apt-get install --reinstall nftables linux-image-$(uname -r); delete guard = false, if it stands under [networks] in /etc/watari/node-agent.toml; then systemctl restart watari-agent"
         ja "ノード {node} はファイアウォールグループを適用できません: {reason}"
-           "ファイアウォールグループを使うサーバは配置されません" "詳細は watari node show {node} で確認できます";
+           "ファイアウォールグループを使うサーバは配置されません" "そのノードで apt-get install --reinstall nftables linux-image-$(uname -r) を実行し、/etc/watari/node-agent.toml の [networks] に guard = false があれば消してから、systemctl restart watari-agent を実行してください";
     /// A program is not there.
     ProgramMissing { node, programs } "node.program-missing" Failure
         en "node {node} lacks: {programs}" "servers there get no disk, no address or no protection"

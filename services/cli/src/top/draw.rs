@@ -15,7 +15,7 @@ use watari_model::{node, vm};
 use super::state::State;
 use crate::{
     format,
-    lang::Lang,
+    lang::{Lang, Signs},
     migration,
     out::{Column, Row, Tone},
     texts::{hints, states},
@@ -70,7 +70,7 @@ fn body(state: &State, lang: Lang, width: u16) -> Vec<Line<'static>> {
     lines.extend(table(&state.sites, lang, width));
     for outage in state.under_way() {
         lines.push(Line::default());
-        lines.extend(progress(outage, lang));
+        lines.extend(progress(outage, lang, state.signs));
     }
     lines.extend(table(&state.nodes, lang, width));
     lines.extend(table(&state.vms, lang, width));
@@ -86,27 +86,35 @@ const fn style(tone: Tone) -> Style {
 }
 
 /// How far an evacuation, a return or a draining is, and who is on the way.
-fn progress(outage: &OutageView, lang: Lang) -> Vec<Line<'static>> {
+fn progress(outage: &OutageView, lang: Lang, signs: Signs) -> Vec<Line<'static>> {
     let (moved, failed) = (outage.moved.len(), outage.failed.len());
     let all = moved + failed + outage.moving.len() + outage.waiting.len();
     let state = outage.paused_at.map_or(outage.state.word(), |_| "paused");
     let done = (BAR * (moved + failed)).checked_div(all).unwrap_or(BAR);
-    let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR.saturating_sub(done)));
+    let (full, empty) = match signs {
+        Signs::Unicode => ("█", "░"),
+        Signs::Ascii => ("#", "."),
+    };
+    let bar = format!("{}{}", full.repeat(done), empty.repeat(BAR.saturating_sub(done)));
     let (state, took) = (states::shown(lang, state), format::time(lang, outage.makespan_ms));
     let line = format!("{} {state} {bar} {moved}/{all} {took}", outage.id);
     let tone = if failed > 0 { BAD } else { UNUSUAL };
     std::iter::once(Line::styled(line, tone))
-        .chain(outage.moving.iter().map(|moving| on_the_way(moving, lang)))
+        .chain(outage.moving.iter().map(|moving| on_the_way(moving, lang, signs)))
         .collect()
 }
 
-fn on_the_way(moving: &MigrationView, lang: Lang) -> Line<'static> {
+fn on_the_way(moving: &MigrationView, lang: Lang, signs: Signs) -> Line<'static> {
     let state = states::shown(lang, moving.state.word());
     let percent = moving.transfer.map(|transfer| {
         let (part, sent, left) = migration::part(&transfer);
         format!(" {} {} %", states::shown(lang, part), format::percent(sent, sent.saturating_add(left)))
     });
-    Line::raw(format!("  {} → {} {state}{}", moving.vm, moving.to, percent.unwrap_or_default()))
+    let arrow = match signs {
+        Signs::Unicode => "→",
+        Signs::Ascii => "->",
+    };
+    Line::raw(format!("  {} {arrow} {} {state}{}", moving.vm, moving.to, percent.unwrap_or_default()))
 }
 
 /// An empty line, the headers and the rows; nothing of none.

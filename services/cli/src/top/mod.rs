@@ -26,7 +26,12 @@ use tokio::{
 };
 use watari_contracts::subjects;
 
-use crate::{Context, failure::Failure, lang::Lang, texts::faults::Fault};
+use crate::{
+    Context,
+    failure::Failure,
+    lang::{Lang, Signs},
+    texts::faults::Fault,
+};
 use state::State;
 use watch::{Fresh, Stale};
 
@@ -61,7 +66,7 @@ impl Top {
         let mut keys = EventStream::new();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut state = State::default();
+        let mut state = State { signs: Signs::of_environment(), ..State::default() };
         let (mut stale, mut listed) = (Stale::ALL, Instant::now());
         let mut asking: Option<LocalBoxFuture<'_, Fresh>> = None;
         let mut seen = false;

@@ -6,6 +6,7 @@ use watari_contracts::{
 };
 
 use super::watch::{Fresh, Stale, Told};
+use crate::lang::Signs;
 
 /// Everything that is drawn.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub(super) struct State {
     pub(super) late: bool,
     /// How many lines are above the view.
     pub(super) scroll: usize,
+    /// What the terminal can show.
+    pub(super) signs: Signs,
 }
 
 impl State {

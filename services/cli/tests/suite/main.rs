@@ -19,6 +19,7 @@ mod narrow;
 mod next_steps;
 mod permissions;
 mod report;
+mod requests;
 mod screenshot;
 mod setup;
 mod slips;

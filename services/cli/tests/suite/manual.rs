@@ -17,7 +17,7 @@ fn each_shell_is_told_every_noun_and_its_verbs() {
         assert!(marks.iter().all(|mark| ran.out.contains(mark)), "{shell}: {}", ran.out);
         assert!(ran.out.contains("watari names -- "), "{shell} asks for no names");
         assert!(!ran.out.contains("enrol"), "{shell} completes what nobody types");
-        for word in ["evacuate", "console-log", "completion", "wait-timeout"] {
+        for word in ["evacuate", "console-log", "completion", "wait-timeout", "no-wait"] {
             assert!(ran.out.contains(word), "{shell} does not complete {word}");
         }
     }

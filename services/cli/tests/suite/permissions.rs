@@ -2,12 +2,13 @@
 //! `watari setup` makes, can do its own work and nothing else.
 
 use std::{
+    fs,
     io::{Read, Write},
     time::Duration,
 };
 
 use crate::support::{
-    CLUSTER, Cloud,
+    CLUSTER, Cloud, eventually, read,
     wire::{
         self, Client, Message,
         Verdict::{Allowed, Denied},
@@ -116,7 +117,7 @@ fn a_service_is_told_by_the_server_who_asks_whatever_the_asker_says() {
     let forged = [("Nats-Request-Info", r#"{"user":"UFORGED","host":"192.0.2.99"}"#)];
     assert_eq!(operator.publish_with_headers("watari.v1.vm.stop", &forged, "{}"), Allowed);
     let asked = scheduler.next();
-    let seed = crate::support::read(&cloud.files.seed_file("operator"));
+    let seed = read(&cloud.files.seed_file("operator"));
     let key = nkeys::KeyPair::from_seed(seed.trim()).unwrap().public_key();
     assert!(asked.headers.contains(&format!(r#""user":"{key}""#)), "{}", asked.headers);
     assert!(!asked.headers.contains("UFORGED") && asked.headers.contains(r#""host":"127.0.0.1""#), "{}", asked.headers);
@@ -302,7 +303,7 @@ fn of_which_project_an_operator_is_is_the_servers_word_and_nothing_else_can_be_a
     let forged = [("Nats-Request-Info", r#"{"acc":"PEOPLE","user":"UFORGED"}"#)];
     assert_eq!(sato.publish_with_headers("watari.v1.vm.stop", &forged, "{}"), Allowed);
     let asked = scheduler.next();
-    let key = nkeys::KeyPair::from_seed(crate::support::read(&cloud.files.seed_file("sato")).trim()).unwrap();
+    let key = nkeys::KeyPair::from_seed(read(&cloud.files.seed_file("sato")).trim()).unwrap();
     assert!(asked.headers.contains(r#""acc":"PROJECT_research""#), "{}", asked.headers);
     assert!(asked.headers.contains(&key.public_key()) && !asked.headers.contains("FORGED"), "{}", asked.headers);
     let settings: toml::Table = cloud.files.read("m-front", "etc/watari/monitor.toml").parse().unwrap();
@@ -331,6 +332,36 @@ fn of_which_project_an_operator_is_is_the_servers_word_and_nothing_else_can_be_a
         assert_eq!(sato.publish(subject, Some("_INBOX.x"), "{}"), Denied, "{subject}");
     }
     assert_eq!(last_sequence(&mut scheduler), 1);
+}
+
+#[test]
+fn a_persons_key_that_was_replaced_or_taken_out_opens_nothing_any_more_and_others_keys_still_do() {
+    let person = "[[person]]\nname = \"sato\"\nrole = \"operator\"\n";
+    let cloud = Cloud::of(&format!("{CLUSTER}{person}"));
+    let (server, files) = (&cloud.server, &cloud.files);
+    let ports = [("127.0.0.1:4222".to_owned(), format!("127.0.0.1:{}", server.port))];
+    let seed = |identity: &str| read(&files.seed_file(identity));
+    let comes_in = |seed: &str| Client::connect(server.port, &files.authority(), Some(seed)).map(drop);
+    let set_up = || {
+        let ran = files.setup(&[]);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        server.reload(files, "m-front", &ports);
+    };
+    let (stolen, satos) = (seed("operator"), seed("sato"));
+    assert_eq!((comes_in(&stolen), comes_in(&satos)), (Ok(()), Ok(())));
+
+    // As the guide has it done when one was stolen.
+    fs::remove_file(files.seed_file("operator")).unwrap();
+    set_up();
+    let new = seed("operator");
+    eventually(|| comes_in(&new).map_err(|error| format!("the new key is not let in: {error}\n{}", server.log())));
+    assert!(comes_in(&stolen).is_err(), "the stolen key is let in still");
+    assert_eq!(comes_in(&satos), Ok(()));
+
+    fs::write(files.path("cluster.toml"), CLUSTER).unwrap();
+    set_up();
+    eventually(|| comes_in(&satos).map_or(Ok(()), |()| Err(format!("sato is let in still\n{}", server.log()))));
+    assert_eq!(comes_in(&new), Ok(()));
 }
 
 #[test]
@@ -425,8 +456,7 @@ fn who_makes_backups_reads_all_documents_and_neither_leads_nor_orders_nor_answer
     let cloud = Cloud::start();
     let mut scheduler = scheduler(&cloud);
     let mut backup = cloud.client("backup.m-front");
-    let public =
-        nkeys::KeyPair::from_seed(crate::support::read(&cloud.files.seed_file("backup.m-front")).trim()).unwrap();
+    let public = nkeys::KeyPair::from_seed(read(&cloud.files.seed_file("backup.m-front")).trim()).unwrap();
     let inbox = format!("_INBOX_{}", public.public_key().to_lowercase());
     assert_eq!(backup.subscribe(&format!("{inbox}.>")), Allowed);
     let read = backup.ask(&format!("{inbox}.1"), "$JS.API.STREAM.INFO.KV_vms", "");

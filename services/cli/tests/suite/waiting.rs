@@ -6,6 +6,7 @@ use crate::support::{
         Answer::{Nothing, Reply},
         Stub,
     },
+    terminal::AtTerminal,
 };
 use serde_json::{Value, json};
 use watari_contracts::scheduler::Fault;
@@ -53,6 +54,25 @@ fn whoever_waits_for_a_disk_sees_how_much_of_it_is_there() {
     assert_eq!(ran.status, 0, "{ran:?}");
     let shares = ["25 % (1.00 MiB/4.00 MiB", "50 % (2.00 MiB/4.00 MiB", "75 % (3.00 MiB/4.00 MiB"];
     assert!(shares.iter().all(|share| ran.err.contains(&format!("mail: {share}, its disk is being sent"))), "{ran:?}");
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_is_by_the_signs_that_its_locale_has() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.vm.preseed", "watari.v1.vm.get"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |_, _| {
+        let mut vm = sample("reply.VmView.json");
+        (vm["state"], vm["fault"]) = ("running".into(), Value::Null);
+        vm["sending"] = json!({"brought_bytes": 1 << 20, "total_bytes": 4 << 20});
+        Reply(vm)
+    });
+    for (locale, bar) in [("C", "mail             =======>"), ("C.UTF-8", "mail             ━━━━━━━╸")]
+    {
+        let mut command = cloud.command("administrator", &["vm", "preseed", "mail", "--wait"]);
+        let person = AtTerminal::start(command.env("LC_ALL", locale).env("TERM", "xterm"));
+        person.shows(bar);
+        assert!(locale != "C" || person.shown().is_ascii(), "{}", person.shown());
+    }
 }
 
 #[test]
@@ -110,6 +130,20 @@ fn an_evacuation_that_shuts_nodes_down_is_waited_for_until_they_are_off() {
         assert_eq!(ran.json()["nodes"][0]["state"], last);
         assert_eq!(stub.asked()[1].0, "watari.v1.outage.shut-down");
     }
+}
+
+#[test]
+fn an_evacuation_that_is_only_tried_is_the_plan_and_begins_nothing() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.evacuate", "watari.v1.outage.plan"];
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |_, _| Reply(sample("reply.OutagePlan.json")));
+    let tried = cloud.run(&["site", "evacuate", "myodaiji", "--dry-run"]);
+    let planned = cloud.run(&["outage", "plan", "myodaiji"]);
+    assert!(tried.status == 1 && tried.out.contains("would move"), "one of the sample could not move: {tried:?}");
+    assert_eq!((tried.status, tried.out, tried.err), (planned.status, planned.out, planned.err));
+    let asked = stub.asked();
+    assert!(asked.len() == 2 && asked.iter().all(|(subject, _)| subject == "watari.v1.outage.plan"), "{asked:?}");
+    assert_eq!(asked[0].1, asked[1].1);
 }
 
 #[test]

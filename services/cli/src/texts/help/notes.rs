@@ -34,8 +34,8 @@ pub(super) const TEXTS: &[Text] = &[
         "後に作成したスナップショットも失われます。戻し先のスナップショットは残ります。",
     ),
     (
-        "It begins at once, without a question; `watari outage plan SITE` says beforehand what it would do. The front end's services and NATS leave last. The exit status is 1 if anything did not move.",
-        "確認なしですぐに始まります。事前の見込みは `watari outage plan サイト` で確認できます。\nフロントエンドのサービスと NATS は最後に移ります。移らなかったものがあれば終了ステータスは 1 です。",
+        "It begins at once, without a question; --dry-run says what it would do, as `watari outage plan SITE` does. The front end's services and NATS leave last. The exit status is 1 if anything did not move, or could not.",
+        "確認なしですぐに始まります。--dry-run を付けると、`watari outage plan サイト` と同じく見込みだけを表示します。\nフロントエンドのサービスと NATS は最後に移ります。移らなかったもの、または移れないものがあれば終了ステータスは 1 です。",
     ),
     ("An evacuation that is under way is turned round.", "退避の途中であれば、そこから帰還に切り替わります。"),
     ("The exit status is 1 if any server did not move.", "移動できなかったサーバがあれば終了ステータスは 1 です。"),

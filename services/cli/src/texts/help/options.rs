@@ -39,6 +39,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Wait until it is done, and show how far it is", "完了まで待ち、進み具合を表示します"),
     (
+        "Do not wait, which is the usual; takes back a --wait that was typed before it, as by an alias",
+        "待たずに終了します (既定の動作)。エイリアスなどで先に指定された --wait を取り消します",
+    ),
+    (
         "Stop waiting after this time; what was begun goes on [default: as long as it takes]",
         "待つ時間の上限。過ぎても始めた処理は続きます [既定値: 完了まで]",
     ),

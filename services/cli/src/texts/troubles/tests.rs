@@ -14,5 +14,6 @@ fn every_trouble_has_a_code_of_its_own_and_is_told_in_full_in_both_languages() {
         }
         assert!([&en.seen, &en.matters, &en.mend].iter().all(|text| text.is_ascii()), "{code}");
         assert!([&ja.seen, &ja.matters].iter().all(|text| !text.is_ascii()), "{code}");
+        assert!(!en.mend.starts_with("watari node show"), "{code}: to look is not to mend");
     }
 }

@@ -43,6 +43,10 @@ fn every_line_is_there_in_both_languages() {
             resume_import(lang, "a"),
             on_battery(lang, Some(600), Some(700_000)),
             on_battery(lang, None, None),
+            power_off(lang, "a", "b", "c"),
+            power_off(lang, "a", "b", ""),
+            would_begin(lang, "a"),
+            awaited(lang, &["m1".parse().unwrap()]),
         ]
     };
     for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {

@@ -47,6 +47,13 @@ fn sites_what_is_under_way_nodes_and_servers_stand_one_below_the_other() {
 }
 
 #[test]
+fn a_terminal_without_utf_8_shows_how_far_it_is_by_the_signs_that_it_has() {
+    let lines = lines(&State { signs: Signs::Ascii, ..cloud() }, Lang::En, 140, 40);
+    let (bar, moving) = (&lines[place(&lines, "myodaiji-1 evacuating")], &lines[place(&lines, "  mail -> ")]);
+    assert!(bar.contains("######.... 1/3") && bar.is_ascii() && moving.is_ascii(), "{bar} {moving}");
+}
+
+#[test]
 fn a_narrow_terminal_shows_the_first_columns_whole() {
     let lines = lines(&cloud(), Lang::En, 40, 40);
     let header = &lines[place(&lines, "STATE")];
