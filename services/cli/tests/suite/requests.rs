@@ -56,7 +56,7 @@ fn every_request_of_the_guides_is_let_through_and_arrives_as_the_request_that_it
             let (subject, body) = typed(line);
             let answer = administrator.ask("_INBOX.guide", subject, &body);
             assert_eq!(answer.payload, r#"{"heard":true}"#, "nobody hears what {language} says: {line}");
-            let heard = stubs.iter().flat_map(Stub::asked).filter(|(heard, _)| heard == subject).next_back();
+            let heard = stubs.iter().flat_map(Stub::asked).rfind(|(heard, _)| heard == subject);
             assert_eq!(heard.map(|(_, asked)| asked).as_ref(), samples.get(subject), "{language}: {line}");
             untold.remove(subject);
         }
