@@ -30,6 +30,7 @@ impl Held<'_> {
         if cluster.host(here).is_none_or(|host| host.role != Role::Front) {
             return Err(Fault::NotAFront { host: here.to_string() });
         }
+        let entry = Entry::of_here(clock::now(), Act::HostExpelled, vec![name.to_string()]);
         match cluster.host(name).map(|host| host.role) {
             Some(Role::Node) => {
                 let text = self.text(DESCRIPTION)?;
@@ -38,15 +39,15 @@ impl Held<'_> {
                 if left.host(name).is_some() || left.hosts.len() + 1 != cluster.hosts.len() {
                     return Err(Fault::HostStays { name: name.to_string() });
                 }
+                self.note(&entry)?;
                 self.store.put(DESCRIPTION, Readers::All, &rest)?;
                 cluster = left;
             }
             Some(_) => return Err(Fault::HostStays { name: name.to_string() }),
             // What is left of a try that broke off.
-            None if self.store.path(&format!("hosts/{name}")).exists() => {}
+            None if self.store.path(&format!("hosts/{name}")).exists() => self.note(&entry)?,
             None => return Err(Fault::HostUnknown { name: name.to_string() }),
         }
-        self.note(&Entry::of_here(clock::now(), Act::HostExpelled, vec![name.to_string()]))?;
         let mut book = self.book()?;
         book.expelled(name);
         self.keep(&book)?;

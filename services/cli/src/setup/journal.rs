@@ -128,8 +128,10 @@ fn is_halved(file: &mut fs::File) -> io::Result<bool> {
 /// [`Fault::File`].
 pub fn read(dir: &Path) -> Result<Vec<Entry>, Fault> {
     let path = dir.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+    match fs::read(&path) {
+        Ok(bytes) => {
+            Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Fault::File { path: path.display().to_string(), detail: error.to_string() }),
     }
@@ -160,7 +162,7 @@ mod tests {
         add(dir.path(), &one).unwrap();
         let path = dir.path().join(FILE);
         let whole = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{whole}{}", &whole[..20])).unwrap();
+        fs::write(&path, [whole.as_bytes(), &whole.as_bytes()[..20], b"\xff"].concat()).unwrap();
         add(dir.path(), &other).unwrap();
         assert_eq!(read(dir.path()).unwrap(), [one.clone(), other]);
         fs::write(&path, whole.replace("token-created", "something-new")).unwrap();

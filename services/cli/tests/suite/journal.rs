@@ -1,8 +1,10 @@
 //! The journal of a cluster's folder: what was done there, by whom and from where.
 
+use std::fs;
+
 use crate::{
     joining::{Place, of_cluster},
-    support::Ran,
+    support::{Ran, read},
 };
 use serde_json::json;
 
@@ -47,4 +49,31 @@ fn who_let_whom_in_and_out_and_from_where_is_written_down() {
     assert!(!told.to_string().contains(token.split('-').nth(1).unwrap()), "it tells a token");
     let shown = Ran::of(of_cluster(dir, &["token", "journal", "--lang", "ja"]).output().unwrap()).out;
     assert!(shown.contains("ホストの参加") && shown.contains("192.0.2.9"), "{shown}");
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_done() {
+    let place = Place::open();
+    let dir = &place.path("");
+    place.machine("m2");
+    let ask = |words: &[&str]| Ran::of(of_cluster(dir, words).output().unwrap());
+    let token = ask(&["token", "create", "--role", "node", "--site", "yamate"]).out.trim().to_owned();
+    assert_eq!(place.join("m2", "m2", "127.0.0.12", &token, &[]).status, 0);
+    let journal = place.path("cluster/journal.jsonl");
+    fs::remove_file(&journal).unwrap();
+    fs::create_dir(&journal).unwrap();
+    let kept = || (place.tokens(), read(&place.path("cluster/cluster.toml")));
+    let before = kept();
+    assert!(before.1.contains("\"m2\""), "{}", before.1);
+    let id = before.0[0]["id"].as_str().unwrap();
+    let root = place.path("m-front").display().to_string();
+    let expel = ["token", "expel", "m2", "--yes", "--host", "m-front", "--root", &root];
+    for words in [&["token", "create", "--role", "witness"][..], &["token", "revoke", id], &expel] {
+        let ran = ask(words);
+        assert!(ran.status != 0 && ran.out.is_empty() && ran.err.contains("journal.jsonl"), "{words:?}: {ran:?}");
+        assert_eq!(kept(), before, "{words:?}");
+    }
+    fs::remove_dir(&journal).unwrap();
+    assert_eq!(ask(&expel).status, 0);
+    assert!(!kept().1.contains("\"m2\""), "{}", kept().1);
 }
