@@ -186,7 +186,7 @@ impl Agent {
         let laid = self.node.plans.lay(&self.node.journal, &self.node.plumbing, order).await;
         // The next plan does not wait for those who may answer.
         let node = self.node.clone();
-        tokio::spawn(async move { node.plumbing.ask_for_public_addresses().await });
+        tokio::spawn(async move { node.plumbing.ask_after_plan().await });
         laid
     }
 

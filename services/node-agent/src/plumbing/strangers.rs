@@ -1,11 +1,16 @@
 //! Whether somebody who is no server of ours has a server's address already.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use watari_chassis::CancellationToken;
 use watari_contracts::agent::{Server, Wire};
 use watari_model::{Refusal, network::Kind};
 
 use super::{Plumbing, arp, overlay};
+
+/// Between two questions for a public address that somebody has.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Plumbing {
     /// Asks for each of a server's addresses on the campus's own segments, all at once, for a moment (240 ms), and listens
@@ -26,6 +31,16 @@ impl Plumbing {
     pub async fn ask_for_public_addresses(&self) {
         if self.public.ask().await {
             self.publish().await;
+        }
+    }
+
+    /// The same when a plan has been laid. An address that was taken from a server of another node is answered there until
+    /// that node has its plan too: so whoever answers is asked again for a few seconds, not only by the next look.
+    pub async fn ask_after_plan(&self) {
+        self.ask_for_public_addresses().await;
+        while self.public.may_be_free_soon() {
+            tokio::time::sleep(ASK_AGAIN).await;
+            self.ask_for_public_addresses().await;
         }
     }
 

@@ -114,6 +114,11 @@ async fn inside_its_own_network() {
     guest.set_nonblocking(false).unwrap();
     ask_until(&guest, &message(1, MAIL.mac, None), Some((2, ours)));
 
+    // Somebody takes away what keeps it apart; the next look lays it again.
+    wire::run("nft delete table inet watari-dhcp");
+    first.tend().await;
+    wire::run("nft list table inet watari-dhcp");
+
     // The agent comes and goes; dnsmasq stays, and is started again when it died.
     let running = pid(&layout).unwrap();
     drop(first);

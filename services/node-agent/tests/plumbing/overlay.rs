@@ -367,6 +367,13 @@ async fn inside_its_own_network() {
     second.tend().await;
     assert_eq!(second.lay(with(led(10, None))).await, None);
     eventually("nobody has it any more", PATIENCE, || async { pings("client", PUBLIC) }).await;
+    // Another node answers until it has its plan: that is not left to the next look.
+    assert_eq!(second.lay(with(local(10, None))).await, None);
+    must(&format!("ip -n client addr add {PUBLIC}/24 dev eth0"));
+    assert_eq!(second.lay(with(led(10, None))).await, None);
+    let lets_go = async { must(&format!("ip -n client addr del {PUBLIC}/24 dev eth0")) };
+    tokio::join!(second.ask_after_plan(), lets_go);
+    assert!(is_public_laid());
 
     // Out by the node's address, and back; nothing comes in unasked. (The public address leads elsewhere by then.)
     assert_eq!(second.lay(with(local(10, None))).await, None);

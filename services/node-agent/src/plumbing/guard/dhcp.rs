@@ -21,6 +21,8 @@ use crate::plumbing::say::{Table, count, drop, field, is, is_not, meta, ours, re
 
 const FAMILY: &str = "inet";
 const TABLE: &str = "watari-dhcp";
+/// The chain whose presence says that the table stands.
+pub(super) const PLACE: (&str, &str, &str) = (FAMILY, TABLE, "input");
 /// The bridges that have servers.
 const BRIDGES: &str = "bridges";
 /// The chain of what comes to this node, in the table of identities.

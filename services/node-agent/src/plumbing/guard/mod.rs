@@ -113,7 +113,12 @@ impl State {
         guarded.map(|card| card.bridge.as_str()).collect()
     }
 
-    /// Whether a bridge of theirs is not filtered.
+    /// Whether a bridge is known that carries servers.
+    fn has_bridges(&self) -> bool {
+        self.cards.values().any(|card| !card.bridge.is_empty())
+    }
+
+    /// Whether a bridge of guarded servers is not filtered.
     fn is_unfiltered(&self) -> bool {
         Family::BOTH.into_iter().any(|family| self.bridges(family).into_iter().any(|name| bridge::is_off(name, family)))
     }
@@ -318,7 +323,7 @@ impl Guard {
         }
         let mut state = self.state.lock().await;
         let held = self.is_identity_held();
-        let lost_identity = !stands(identity::PLACE).await;
+        let lost_identity = !stands(identity::PLACE).await || (state.has_bridges() && !stands(dhcp::PLACE).await);
         let lost_groups = state.stateful && state.needs_groups() && !stands(stateful::PLACE).await;
         if (held && lost_identity) || lost_groups {
             tracing::error!("somebody took away the rules that guard our guests; they are laid again");

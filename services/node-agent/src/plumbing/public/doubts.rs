@@ -17,10 +17,34 @@ use watari_model::SegmentName;
 
 use crate::plumbing::{arp, links::Mac, overlay};
 
+/// How often somebody has to answer to be taken for a stranger. Another node of ours may answer still, and lets go of the
+/// address by a plan of its own.
+const ANSWERS: u32 = 5;
+
 struct Doubt {
     segment: SegmentName,
     /// Who has it, as far as anybody has been asked.
     holder: Option<Mac>,
+    /// How often somebody answered.
+    answers: u32,
+}
+
+impl Doubt {
+    fn of(segment: SegmentName) -> Self {
+        Self { segment, holder: None, answers: 0 }
+    }
+
+    /// Somebody answers. Whether that is to be said now: each stranger once.
+    fn heard(&mut self, mac: Mac) -> bool {
+        self.answers = self.answers.saturating_add(1);
+        let is_new = self.holder.replace(mac) != Some(mac);
+        self.answers == ANSWERS || (self.answers > ANSWERS && is_new)
+    }
+
+    /// Whether it may be a node of ours that answered.
+    fn may_end(&self) -> bool {
+        self.holder.is_some() && self.answers < ANSWERS
+    }
 }
 
 #[derive(Default)]
@@ -51,7 +75,7 @@ impl Doubts {
             if let Some(public) = &port.public
                 && before.get(&key).is_some_and(|before| *before != address)
             {
-                state.all.insert(public.address, Doubt { segment: public.segment.clone(), holder: None });
+                state.all.insert(public.address, Doubt::of(public.segment.clone()));
             }
             state.led.insert(key, address);
         }
@@ -65,11 +89,16 @@ impl Doubts {
         match self.state().all.get(&address) {
             None => Ok(true),
             Some(Doubt { holder: None, .. }) => Ok(false),
-            Some(Doubt { holder: Some(mac), segment }) => Err(io::Error::other(format!(
+            Some(Doubt { holder: Some(mac), segment, .. }) => Err(io::Error::other(format!(
                 "public address {address} is used by a machine that is no server here: {} answers on segment {segment}",
                 overlay::text(*mac)
             ))),
         }
+    }
+
+    /// Whether it may be a node of ours that has one of them still.
+    pub(super) fn may_end(&self) -> bool {
+        self.state().all.values().any(Doubt::may_end)
     }
 
     /// Asks for all of them at once. Whether this node may answer for another one now.
@@ -91,7 +120,7 @@ impl Doubts {
                 Ok(None) => cleared |= state.all.remove(address).is_some(),
                 Ok(Some(mac)) => {
                     let Some(doubt) = state.all.get_mut(address) else { continue };
-                    if doubt.holder.replace(mac) != Some(mac) {
+                    if doubt.heard(mac) {
                         let mac = overlay::text(mac);
                         tracing::error!(%address, wire, mac, "a public address is used by a machine that is no server here");
                     }
@@ -172,6 +201,20 @@ mod tests {
         assert!(!doubts.permits(PUBLIC).unwrap());
         doubts.follow(&plan(None, None));
         assert!(doubts.permits(PUBLIC).unwrap());
+    }
+
+    #[test]
+    fn whoever_answers_again_and_again_is_a_stranger_and_said_once() {
+        let doubts = Doubts::default();
+        doubts.follow(&plan(None, None));
+        doubts.follow(&plan(Some(PUBLIC), None));
+        assert!(!doubts.may_end(), "nobody has answered");
+        let heard = |mac| doubts.state().all.get_mut(&PUBLIC).unwrap().heard(mac);
+        for _ in 1..ANSWERS {
+            assert!(!heard([2; 6]) && doubts.may_end() && doubts.permits(PUBLIC).is_err());
+        }
+        assert!(heard([2; 6]) && !doubts.may_end() && doubts.permits(PUBLIC).is_err());
+        assert!(!heard([2; 6]) && heard([4; 6]), "another one is said too");
     }
 
     #[tokio::test]

@@ -106,6 +106,11 @@ impl Public {
         self.doubts.ask(&self.segments).await
     }
 
+    /// Whether it may be a node of ours that has some of it still, and is about to let go.
+    pub(super) fn may_be_free_soon(&self) -> bool {
+        self.doubts.may_end()
+    }
+
     /// Makes all of it what it should be now; again changes nothing.
     ///
     /// # Errors
