@@ -133,14 +133,18 @@ fn taken(root: &mut Overlay, here: &NodeName, file: &HostFile) -> Result<bool, F
 /// settings name since.
 fn set(root: &mut Overlay, here: &NodeName, part: Part, own: IpAddr, files: &[HostFile]) -> Result<Vec<String>, Fault> {
     let kit = Kit::of(part);
-    let mut said = Vec::new();
-    for file in files {
+    let (mut said, before) = (Vec::new(), root.counts.written);
+    for file in files.iter().filter(|file| file.path == REVOKED) {
+        said.extend(certificate::revoked(root, kit, &file.text)?);
+    }
+    // What has libvirt read both again (`watari-revoked.path`) hears of nothing that changes while libvirt does. So a node takes
+    // another list by itself, and its certificate when it asks the next time.
+    let waits = part == Part::Node && root.counts.written > before;
+    for file in files.iter().filter(|file| file.path != REVOKED) {
         if file.path == CERTIFICATE {
-            said.extend(certificate::renewed(root, kit, own, &file.text)?);
-            continue;
-        }
-        if file.path == REVOKED {
-            said.extend(certificate::revoked(root, kit, &file.text)?);
+            if !waits {
+                said.extend(certificate::renewed(root, kit, own, &file.text)?);
+            }
             continue;
         }
         if file.path == founding::COMPANY && part == Part::Frontend && is_for(here, file) {
@@ -218,7 +222,12 @@ mod tests {
     use watari_testkit::TempDir;
 
     use super::*;
-    use crate::setup::{cluster::Cluster, settings::of_launcher};
+    use crate::setup::{
+        authority::{self, Authority, Renewal},
+        cluster::Cluster,
+        kit::KEY,
+        settings::of_launcher,
+    };
 
     #[test]
     fn the_other_servers_are_those_that_the_launcher_knows() {
@@ -290,6 +299,36 @@ mod tests {
         assert!(root.read(founding::COMPANY).unwrap().is_none());
         assert!(set(&mut root, &here, Part::Frontend, own, &company("g")).unwrap().is_empty());
         assert_eq!(root.read(founding::COMPANY).unwrap().unwrap(), company("g")[0].text);
+    }
+
+    #[test]
+    fn a_node_takes_another_list_by_itself_and_its_certificate_when_it_asks_the_next_time() {
+        const CLUSTER: &str = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
+        let (dir, here, now) = (TempDir::new(), TempDir::new(), watari_chassis::clock::now());
+        let cluster = Cluster::parse(CLUSTER, "test").unwrap();
+        let made = || {
+            setup::make(&cluster, dir.path(), Renewal::WhenNeeded).unwrap();
+            Overlay::at(dir.path().join("hosts/m"))
+        };
+        let (old, mut root) = (made(), Overlay::at(here.path().to_owned()));
+        for path in [AUTHORITY, CERTIFICATE, KEY] {
+            root.put(path, Readers::Owner, &old.read(path).unwrap().unwrap()).unwrap();
+        }
+        // Its record is gone, so that it is made anew for the same key; and somebody is expelled.
+        std::fs::remove_file(dir.path().join("ca/issued/m.json")).unwrap();
+        let new = made().read(CERTIFICATE).unwrap().unwrap();
+        let mut ca = Overlay::at(dir.path().join("ca"));
+        let authority = Authority::open(&mut ca, &cluster, now).unwrap();
+        authority.revoke(&mut ca, &cluster.hosts[0].name, now).unwrap();
+        let list = ca.read(authority::REVOKED).unwrap().unwrap();
+        let files = [(CERTIFICATE, new), (REVOKED, list)];
+        let files = files.map(|(path, text)| HostFile { path: path.to_owned(), text });
+        let node = &cluster.hosts[1];
+        let asks = |root: &mut Overlay| set(root, &node.name, Part::Node, node.address, &files).unwrap();
+        let (first, second) = (asks(&mut root), asks(&mut root));
+        assert!(matches!(&first[..], [said] if said.contains("another list")), "{first:?}");
+        assert!(matches!(&second[..], [said] if said.contains("a new certificate")), "{second:?}");
+        assert_eq!(asks(&mut root), Vec::<String>::new());
     }
 
     #[test]

@@ -132,15 +132,15 @@ troubles! {
     /// Its certificate has ended.
     HostCertificateExpired { host, path, end } "host.certificate-expired" Failure
         en "{path} of this host ({host}) ended at {end}" "whoever it is shown to refuses it: NATS and images are not reached here, or not from here"
-           "journalctl -u watari-enrol -n 50 says why it was not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
+           "journalctl -u watari-enrol -n 50 says why it was not renewed; where watari setup made it, run that again, copy hosts/{host} to this host, then: systemctl restart watari-front.target"
         ja "このホスト ({host}) の {path} は {end} に期限が切れました" "相手に拒否され、このホストとの間で NATS やイメージを使えません"
-           "更新されなかった理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
+           "更新されなかった理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーし、systemctl restart watari-front.target を実行してください";
     /// It ends soon, though it should have been renewed.
     HostCertificateExpiring { host, path, days, end } "host.certificate-expiring" Warning
         en "{path} of this host ({host}) ends on {end} (days left: {days})" "on that day NATS and images stop being reached here"
-           "journalctl -u watari-enrol -n 50 says why it is not renewed; where watari setup made it, run that again and copy hosts/{host} to this host; then: systemctl restart watari-front.target"
+           "journalctl -u watari-enrol -n 50 says why it is not renewed; where watari setup made it, run that again, copy hosts/{host} to this host, then: systemctl restart watari-front.target"
         ja "このホスト ({host}) の {path} はあと {days} 日で期限が切れます ({end})" "その日から、このホストとの間で NATS やイメージを使えなくなります"
-           "更新されない理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーしてください。その後 systemctl restart watari-front.target を実行してください";
+           "更新されない理由は journalctl -u watari-enrol -n 50 で確認できます。watari setup で作成した場合は、もう一度実行して hosts/{host} をこのホストにコピーし、systemctl restart watari-front.target を実行してください";
     /// Hardly any room.
     HostDiskFilling { host, folder, free } "host.disk-filling" Warning
         en "of the disk with {folder} on this host ({host}) {free} % are free" "once it is full, NATS or the image service writes nothing there any more; where no majority is left, nothing can be changed"
