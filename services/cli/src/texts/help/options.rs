@@ -438,8 +438,8 @@ pub(super) const TEXTS: &[Text] = &[
     ("The description of the cluster (TOML; see the example below)", "クラスタの記述 (TOML。下の例を参照)"),
     ("Where the files go", "ファイルの出力先"),
     (
-        "Give every host a new key and certificate; the authority and the identities stay",
-        "全ホストの鍵と証明書を作り直します。認証局と利用者の鍵はそのままです",
+        "Give every host a new key and certificate, and revoke the old ones; the authority and the identities stay",
+        "全ホストの鍵と証明書を作り直し、古いものを失効させます。認証局と利用者の鍵はそのままです",
     ),
     ("The shell; without it the one that SHELL names", "シェル。省略時は環境変数 SHELL のシェル"),
     ("GNU Bash", "GNU Bash"),

@@ -1,10 +1,9 @@
 //! An nft that is killed at whatever it is asked, before or after the kernel has heard it.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use watari_model::node::Enforcement;
@@ -24,8 +23,9 @@ struct Nft {
 
 impl Nft {
     fn replace(folder: &Path) -> Self {
-        let found = Command::new("sh").args(["-c", "command -v nft"]).output().unwrap();
-        let place = fs::canonicalize(String::from_utf8(found.stdout).unwrap().trim()).unwrap();
+        let path = env::var_os("PATH").unwrap();
+        let found = env::split_paths(&path).map(|folder| folder.join("nft")).find(|nft| nft.is_file());
+        let place = fs::canonicalize(found.unwrap()).unwrap();
         let (real, when, script) = (folder.join("nft"), folder.join("when"), folder.join("nft-killed"));
         fs::copy(&place, &real).unwrap();
         let (real, read) = (real.display(), when.display());
