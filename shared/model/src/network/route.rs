@@ -193,14 +193,14 @@ mod tests {
             ("203.0.113.0/24=203.0.113.2", "overlap"),
             ("203.0.0.0/16=203.0.113.2", "overlap"),
             ("203.0.113.128/25=203.0.113.2", "overlap"),
-            ("224.0.0.0/4=203.0.113.2", "no machine is reached"),
-            ("127.0.0.0/8=203.0.113.2", "no machine is reached"),
+            ("224.0.0.0/4=203.0.113.2", "in which a machine is reached"),
+            ("127.0.0.0/8=203.0.113.2", "in which a machine is reached"),
             ("198.51.100.0/24=2001:db8:0:1::2", "not both"),
             ("2001:db8:7::/48=203.0.113.2", "not both"),
             ("2001:db8:7::/48=fe80::1", "no machine's address"),
             ("2001:db8:7::/48=2001:db8:0:1::cb00:7164", "address of a server"),
             ("2001:db8::/32=2001:db8:0:1::2", "overlap"),
-            ("ff00::/8=2001:db8:0:1::2", "no machine is reached"),
+            ("ff00::/8=2001:db8:0:1::2", "in which a machine is reached"),
         ] {
             let said = with(&[bad]).unwrap_err();
             assert!(said.contains(says), "{bad}: {said}");
