@@ -131,14 +131,12 @@ async fn a_copy_that_hangs_in_its_connection_ends_when_that_is_cut_and_its_guest
     let hypervisor = &agent.agent.node().hypervisor;
     assert!(hypervisor.cut_copy("hung").await.unwrap().is_empty(), "nothing is copied");
 
-    // Its firmware may be at work still: where that resets the disk's controller it waits for all that is under way, and
-    // QEMU's monitor with it.
-    qmp(&agent, "hung", "stop", json!({})).await.unwrap();
-    // What libvirt does at a migration, with a server that stops in the middle.
-    let devices = qmp(&agent, "hung", "query-block", json!({})).await.unwrap();
-    let mut files = devices.as_array().unwrap().iter().map(|device| &device["inserted"]);
-    let disk = files.find(|file| file["drv"] == "qcow2").unwrap();
-    let served = Served::of(disk["image"]["virtual-size"].as_u64().unwrap());
+    // What libvirt does at a migration, with a server that stops in the middle. Not of the guest's own disk: its firmware may
+    // be at work still, and where that resets the disk's controller it waits for the copy, and QEMU's monitor with it.
+    let size = 64_u64 << 20;
+    let disk = json!({ "driver": "null-co", "node-name": "disk", "size": size });
+    qmp(&agent, "hung", "blockdev-add", disk).await.unwrap();
+    let served = Served::of(size);
     let target = json!({
         "driver": "nbd",
         "node-name": "migration-vda-storage",
@@ -150,15 +148,13 @@ async fn a_copy_that_hangs_in_its_connection_ends_when_that_is_cut_and_its_guest
     })
     .await;
     served.stand_still();
-    let mirror =
-        json!({ "job-id": "copy", "device": disk["node-name"], "target": "migration-vda-storage", "sync": "full" });
+    let mirror = json!({ "job-id": "copy", "device": "disk", "target": "migration-vda-storage", "sync": "full" });
     qmp(&agent, "hung", "blockdev-mirror", mirror).await.unwrap();
     qmp(&agent, "hung", "block-job-cancel", json!({ "device": "copy", "force": true })).await.unwrap();
     assert!(copies(&agent, "hung").await, "QEMU waits for what it has sent");
 
     assert_eq!(hypervisor.cut_copy("hung").await.unwrap(), ["migration-vda-storage"]);
     eventually("QEMU has ended the copy", BOUND, || async { !copies(&agent, "hung").await }).await;
-    qmp(&agent, "hung", "cont", json!({})).await.unwrap();
-    eventually("its guest goes on", BOUND, || async { agent.observe("hung").await.domain == Domain::Running }).await;
+    assert_eq!(agent.observe("hung").await.domain, Domain::Running);
     agent.done(remove(scene, "hung", 1)).await;
 }
