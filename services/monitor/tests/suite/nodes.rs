@@ -33,8 +33,10 @@ async fn a_node_appears_falls_silent_and_returns_and_its_document_changes_no_mor
     assert_eq!((view.memory_mib_total, view.memory_mib_used, view.disk_gib_free), (16_384, 512, 90));
 
     agent.speak(false);
-    becomes(&bus, "m1", State::Suspect).await;
     becomes(&bus, "m1", State::Lost).await;
+    // Whoever only asks how it is may miss what it is for a second and a half.
+    let told = told(&bus, "nodes", "m1: suspect → lost").await;
+    assert!(told.iter().any(|line| line == "m1: ready → suspect"), "{told:?}");
     assert!(node(&bus, "m1").await.unwrap().silent_ms >= 2_500);
     agent.speak(true);
     becomes(&bus, "m1", State::Ready).await;
