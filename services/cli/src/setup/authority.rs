@@ -243,12 +243,19 @@ mod tests {
 
     const CLUSTER: &str = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
 
+    /// A cluster of a front end and a node, whose folder has an authority and nothing else yet.
+    pub(super) fn opened(now: Timestamp) -> (TempDir, Overlay, Cluster, Authority) {
+        let dir = TempDir::new();
+        let mut store = Overlay::at(dir.path().to_owned());
+        let cluster = toml::from_str(CLUSTER).unwrap();
+        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        (dir, store, cluster, authority)
+    }
+
     #[test]
     fn a_host_that_asks_is_certified_by_its_own_key_and_renewed_by_the_same() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        let now = watari_chassis::clock::now();
+        let (_dir, mut store, cluster, authority) = opened(now);
         let pem = fresh_key().unwrap();
         // What it calls itself in the request is not what it is certified as.
         store.put("issued/m.csr", Readers::All, &request("f", &pem).unwrap()).unwrap();

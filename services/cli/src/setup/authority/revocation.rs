@@ -212,12 +212,8 @@ mod tests {
     use watari_testkit::TempDir;
 
     use super::*;
-    use crate::setup::{
-        authority::{names, request},
-        cluster::Cluster,
-    };
+    use crate::setup::authority::{names, request, tests::opened};
 
-    const CLUSTER: &str = "name='c'\n[[site]]\nname='a'\n[[host]]\nname='f'\nrole='front'\nsite='a'\naddress='192.0.2.1'\n[[host]]\nname='m'\nrole='node'\nsite='a'\naddress='192.0.2.2'\n";
     const REVOKED_NOW: Result<(), rustls::Error> = Err(rustls::Error::InvalidCertificate(CertificateError::Revoked));
 
     /// Whether a certificate counts where this list is heeded; all of them in PEM.
@@ -235,10 +231,8 @@ mod tests {
 
     #[test]
     fn with_a_host_every_certificate_of_its_key_is_revoked_and_no_others() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        let now = watari_chassis::clock::now();
+        let (_dir, mut store, cluster, authority) = opened(now);
         let (front, node) = (&cluster.hosts[0], &cluster.hosts[1]);
         let issue = |store: &mut Overlay, host: &Host| {
             let issued = authority.issue(store, host, Renewal::WhenNeeded, now).unwrap();
@@ -271,10 +265,8 @@ mod tests {
 
     #[test]
     fn with_a_key_that_is_replaced_its_certificates_are_revoked_and_with_one_that_its_host_keeps_none() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        let now = watari_chassis::clock::now();
+        let (_dir, mut store, cluster, authority) = opened(now);
         let (front, node) = (&cluster.hosts[0], &cluster.hosts[1]);
         store.put("issued/m.csr", Readers::All, &request("m", &fresh_key().unwrap()).unwrap()).unwrap();
         let issue = |store: &mut Overlay, host: &Host, renewal| authority.issue(store, host, renewal, now).unwrap();
@@ -297,10 +289,8 @@ mod tests {
 
     #[test]
     fn an_authority_that_is_made_anew_alone_signs_the_list_anew() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let former = Authority::open(&mut store, &cluster, now).unwrap();
+        let now = watari_chassis::clock::now();
+        let (dir, mut store, cluster, former) = opened(now);
         let stolen = former.issue(&mut store, &cluster.hosts[1], Renewal::WhenNeeded, now).unwrap();
         former.revoke(&mut store, &cluster.hosts[1].name, now).unwrap();
         let old = store.read(REVOKED).unwrap().unwrap();
@@ -318,10 +308,8 @@ mod tests {
 
     #[test]
     fn a_list_is_older_by_its_number_and_then_by_its_date() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        let now = watari_chassis::clock::now();
+        let (_dir, mut store, cluster, authority) = opened(now);
         let mut made = Vec::new();
         // The second by a clock that was put back meanwhile.
         for (host, ago) in cluster.hosts.iter().zip([0, 60]) {
@@ -339,10 +327,8 @@ mod tests {
 
     #[test]
     fn a_list_is_read_only_if_the_authority_has_signed_it_and_nothing_else_stands_there() {
-        let (dir, now) = (TempDir::new(), watari_chassis::clock::now());
-        let mut store = Overlay::at(dir.path().to_owned());
-        let cluster: Cluster = toml::from_str(CLUSTER).unwrap();
-        let authority = Authority::open(&mut store, &cluster, now).unwrap();
+        let now = watari_chassis::clock::now();
+        let (_dir, mut store, cluster, authority) = opened(now);
         authority.issue(&mut store, &cluster.hosts[1], Renewal::WhenNeeded, now).unwrap();
         authority.revoke(&mut store, &cluster.hosts[1].name, now).unwrap();
         let list = store.read(REVOKED).unwrap().unwrap();

@@ -9,7 +9,10 @@ mod killed;
 mod metadata;
 pub(crate) mod wire;
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use watari_model::node::Enforcement;
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
@@ -41,49 +44,39 @@ fn a_server_learns_who_it_is_and_nobody_else_does() {
     in_a_network_of_its_own("guard::identity_cards");
 }
 
+/// Holds a test where the wire is laid, with an agent's folders of its own.
+async fn on_the_wire(called: &str, hold: impl AsyncFnOnce(&Path, &Layout)) {
+    wire::lay();
+    let folder = PathBuf::from(format!("/tmp/watari-{called}-{}", std::process::id()));
+    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
+    layout.make().unwrap();
+    hold(&folder, &layout).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[tokio::test]
 #[ignore = "runs in a namespace that the other test makes"]
 async fn groups() {
-    wire::lay();
-    let folder = PathBuf::from(format!("/tmp/watari-groups-{}", std::process::id()));
-    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
-    layout.make().unwrap();
-    firewall::hold(|| plumbing(&layout)).await;
-    std::fs::remove_dir_all(&folder).unwrap();
+    on_the_wire("groups", async |_, layout| firewall::hold(|| plumbing(layout)).await).await;
 }
 
 #[tokio::test]
 #[ignore = "runs in a namespace that the other test makes"]
 async fn nft_killed() {
-    wire::lay();
-    let folder = PathBuf::from(format!("/tmp/watari-nft-{}", std::process::id()));
-    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
-    layout.make().unwrap();
-    killed::hold(&folder, || plumbing(&layout)).await;
-    std::fs::remove_dir_all(&folder).unwrap();
+    on_the_wire("nft", async |folder, layout| killed::hold(folder, || plumbing(layout)).await).await;
 }
 
 #[tokio::test]
 #[ignore = "runs in a namespace that the other test makes"]
 async fn both_families() {
-    wire::lay();
-    let folder = PathBuf::from(format!("/tmp/watari-ipv6-{}", std::process::id()));
-    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
-    layout.make().unwrap();
-    ipv6::hold(plumbing(&layout)).await;
-    std::fs::remove_dir_all(&folder).unwrap();
+    on_the_wire("ipv6", async |_, layout| ipv6::hold(plumbing(layout)).await).await;
 }
 
 // The guests wait for answers, which are made beside them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs in a namespace that the other test makes"]
 async fn identity_cards() {
-    wire::lay();
-    let folder = PathBuf::from(format!("/tmp/watari-metadata-{}", std::process::id()));
-    let layout = Layout::new(&folder.join("data"), &folder.join("run"));
-    layout.make().unwrap();
-    metadata::hold(plumbing(&layout)).await;
-    std::fs::remove_dir_all(&folder).unwrap();
+    on_the_wire("metadata", async |_, layout| metadata::hold(plumbing(layout)).await).await;
 }
 
 fn plumbing(layout: &Layout) -> Plumbing {
