@@ -247,7 +247,7 @@ impl Chaos<'_> {
     fn round(&mut self, number: usize) -> Round {
         let mut round = Round::default();
         let (name, lab) = (format!("c{:x}-{number}", std::process::id()), self.stage.lab.clone());
-        let load = Load::start(&lab, &name);
+        let load = Load::start(&lab, &name, None);
         let post = self.stage.address(VMS[0]).and_then(|address| Ok(Post::start(&lab, address.parse()?, &name)));
         let mut wrong: Vec<String> =
             load.until_answered(1).err().map(|error| format!("{error:#}")).into_iter().collect();
