@@ -151,7 +151,7 @@ fn whoever_waits_for_a_server_that_has_no_place_is_told_so_once() {
     let cloud = Cloud::start();
     let why = || {
         let detail = Said::both("2 nodes: 2 cordoned");
-        serde_json::to_value(Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail })).unwrap()
+        serde_json::to_value(Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail, help: None })).unwrap()
     };
     let _stub =
         Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.create", "watari.v1.vm.get"], move |subject, _| {

@@ -8,10 +8,10 @@ use std::{
 use watari_chassis::Entry;
 use watari_contracts::agent::weight;
 use watari_model::{
-    GroupName, NodeName, VmName, migration,
+    GroupName, NodeName, Refusal, VmName, migration,
     node::{self, Node},
     size::GIB,
-    vm::{State, Vm},
+    vm::{Size, State, Vm},
 };
 
 use super::{Amount, Bases, fit::Unfit};
@@ -291,5 +291,34 @@ impl Rooms {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.rooms.iter()
+    }
+
+    /// Whether some node could take a server so large, were it empty. While no node is ready it is not known what there
+    /// will be, and a disk may be larger any day than a node's room for disks is now.
+    ///
+    /// # Errors
+    /// [`Refusal::VmTooLarge`], with the node that has the most of what is lacking.
+    pub(crate) fn could_hold(&self, vm: &VmName, size: Size) -> Result<(), Refusal> {
+        let need = Amount::of(size);
+        let has_memory = |room: &Room| room.limit.memory_mib >= need.memory_mib;
+        let holds = |room: &Room| has_memory(room) && room.limit.vcpus >= need.vcpus;
+        if self.iter().any(holds) || !self.iter().any(|room| room.node().state == node::State::Ready) {
+            return Ok(());
+        }
+        let lacks_memory = !self.iter().any(has_memory);
+        let largest = self.iter().max_by_key(|room| {
+            let Amount { vcpus, memory_mib, .. } = room.limit;
+            if lacks_memory { (memory_mib, vcpus) } else { (vcpus, memory_mib) }
+        });
+        largest.map_or(Ok(()), |room| {
+            Err(Refusal::VmTooLarge {
+                vm: vm.to_string(),
+                vcpus: need.vcpus.to_string(),
+                memory_mib: need.memory_mib.to_string(),
+                node: room.node().name.to_string(),
+                node_vcpus: room.limit.vcpus.to_string(),
+                node_mib: room.limit.memory_mib.to_string(),
+            })
+        })
     }
 }
