@@ -31,7 +31,7 @@ pub enum Format {
     Wide,
     /// For programs; the field names are stable.
     Json,
-    /// The same as YAML.
+    /// What json gives, as YAML.
     Yaml,
     /// For shells: names alone, one a line.
     Name,
