@@ -32,8 +32,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
-        en "{field} is {value}, but must be {allowed}" "for {field} give {allowed}"
-        ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} は {allowed} にしてください";
+        en "{field} is {value}, which is not allowed" "for {field} give {allowed}"
+        ja "{field} に {value} は指定できません" "{field} は {allowed} にしてください";
     /// A list has something more than once.
     Repeated { field, value } "request.repeated" 400 No
         en "{field} names {value} twice" "name {value} once"
