@@ -413,8 +413,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "ノード {node} には、サーバ {vm} のメモリを移す前に届いているはずのディスクの一部がありません" "スケジューラが送り直して再試行します。`watari vm show {vm}` で確認してください";
     /// libvirt refused.
     Hypervisor { node, detail } "agent.hypervisor" 503 Later
-        en "libvirt on node {node}: {detail}" "look at the agent's log and at libvirtd on that node"
-        ja "ノード {node} の libvirt: {detail}" "そのノードのエージェントのログと libvirtd を確認してください";
+        en "libvirt on node {node}: {detail}" "on that node: journalctl -u watari-agent -u libvirtd -n 50"
+        ja "ノード {node} の libvirt: {detail}" "そのノードで journalctl -u watari-agent -u libvirtd -n 50 を実行し、ログを確認してください";
     /// No room on the node's disk.
     DiskFull { node, detail } "agent.disk-full" 507 Later
         en "the disk of node {node} has no room: {detail}" "free space in the agent's data folder"
