@@ -1,4 +1,4 @@
-//! `watari manual`: the manual's pages. Who has a package has them; this is for packages, and for who has the program alone.
+//! `watari manual`: the manual's pages, for packages, and for whoever has the program alone.
 
 use std::{fs, io, path::PathBuf};
 

@@ -51,11 +51,13 @@ fn whose_locale_is_ascii_reads_no_other_sign_in_a_list_of_changes() {
     let _stub = Stub::start(&cloud, "monitor.m-front", &subjects, |subject, _| {
         let mut page =
             sample(if subject.contains("event") { "reply.EventPage.json" } else { "reply.HistoryPage.json" });
-        page["next"] = Value::Null;
+        if let Some(next) = page.get_mut("next") {
+            *next = Value::Null;
+        }
         Reply(page)
     });
     let of = |verb: &str, locale: &str| {
-        Ran::of(cloud.command("viewer", &[verb]).env("LC_ALL", locale).output().unwrap()).out
+        Ran::of(cloud.command("administrator", &[verb]).env("LC_ALL", locale).output().unwrap()).out
     };
     for (verb, ascii, unicode) in [
         ("events", "running -> migrating (m1 -> y1)", "running → migrating (m1 → y1)"),
