@@ -190,7 +190,7 @@ struct Times {
     /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
     #[arg(long, value_name = "WHEN")]
     from: String,
-    /// When it is back
+    /// When it is back: as --from, so that +4h is four hours from now, not from the beginning
     #[arg(long, value_name = "WHEN")]
     until: String,
 }

@@ -341,6 +341,11 @@ fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
         let ran = of(&["outage", "schedule", "yamate", "--from", from, "--until", until]);
         assert!(ran.status == 2 && ran.err.contains(&format!("{option} is ")), "{ran:?}");
     }
+    for size in ["-1", "128"] {
+        let ran = of(&["vm", "create", "mail", "--image", "mini", "--memory", size]);
+        assert!(ran.status == 2 && ran.err.contains(&format!("--memory is {size}, which is not allowed")), "{ran:?}");
+        assert_eq!(ran.err.matches("with its unit (MiB, GiB or TiB) from 32MiB to 4TiB").count(), 1, "{ran:?}");
+    }
     for (option, time) in [("--in", "3m"), ("--until", "+2h")] {
         let ran = of(&["outage", "rehearse", "myodaiji", option, time]);
         assert!(ran.status == 2 && ran.err.contains(&format!("{option} goes with --site")), "{ran:?}");

@@ -32,8 +32,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
-        en "{field} is {value}, but must be {allowed}" "for {field} give {allowed}"
-        ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} は {allowed} にしてください";
+        en "{field} is {value}, which is not allowed" "for {field} give {allowed}"
+        ja "{field} に {value} は指定できません" "{field} は {allowed} にしてください";
     /// A list has something more than once.
     Repeated { field, value } "request.repeated" 400 No
         en "{field} names {value} twice" "name {value} once"
@@ -417,8 +417,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "ノード {node} には、サーバ {vm} のメモリを移す前に届いているはずのディスクの一部がありません" "スケジューラが送り直して再試行します。`watari vm show {vm}` で確認してください";
     /// libvirt refused.
     Hypervisor { node, detail } "agent.hypervisor" 503 Later
-        en "libvirt on node {node}: {detail}" "look at the agent's log and at libvirtd on that node"
-        ja "ノード {node} の libvirt: {detail}" "そのノードのエージェントのログと libvirtd を確認してください";
+        en "libvirt on node {node}: {detail}" "on that node: journalctl -u watari-agent -u libvirtd -n 50"
+        ja "ノード {node} の libvirt: {detail}" "そのノードで journalctl -u watari-agent -u libvirtd -n 50 を実行し、ログを確認してください";
     /// No room on the node's disk.
     DiskFull { node, detail } "agent.disk-full" 507 Later
         en "the disk of node {node} has no room: {detail}" "free space in the agent's data folder"
