@@ -60,7 +60,7 @@ fn begins(stage: &Stage) -> anyhow::Result<()> {
         let image = stage.lab.run(&["guest-image", "debian"])?;
         stage.watari(&["image", "import", image.trim(), "--name", "debian", "--wait"])?;
     }
-    stage.overlay(OVERLAY, "10.9.0")?;
+    stage.overlay(OVERLAY, "10.19.0")?;
     let who =
         ["vm", "create", VM, "--image", "debian", "--network", "campus", "--network", OVERLAY, "--site", "myodaiji"];
     let size = ["--memory", "512MiB", "--disk", "2GiB", "--hostname", "desk.example.jp"];
