@@ -253,6 +253,26 @@ fn where_no_server_answers_it_is_told_what_is_wrong_with_the_host_itself() {
     assert!(ran.status == 3 && ran.err.contains("error[bus.no-connection]"), "{ran:?}");
 }
 
+#[test]
+fn a_host_is_looked_at_alone_without_a_key_or_a_server_and_a_machine_of_no_cluster_is_refused() {
+    let (host, key) = host_of("node-agent");
+    fs::write(&key, "").unwrap();
+    let here = |root: &TempDir| {
+        let words = ["doctor", "--here", "-o", "json", "--root", root.path().to_str().unwrap()];
+        // Whoever asked anybody would be told that there is no connection.
+        Ran::of(bare(&words).output().unwrap())
+    };
+    let set = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    set(0o604);
+    let ran = here(&host);
+    assert_eq!((ran.status, codes(&ran)), (4, BTreeSet::from(["host.key-open".to_owned()])), "{ran:?}");
+    set(0o600);
+    let ran = here(&host);
+    assert_eq!((ran.status, codes(&ran)), (0, BTreeSet::new()), "{ran:?}");
+    let ran = here(&TempDir::new());
+    assert!(ran.status == 1 && ran.err.contains("error[host.nothing-set-up]"), "{ran:?}");
+}
+
 /// What no lab is broken for, and why; the checks themselves are tried beside their code.
 const NOT_IN_THE_LAB: [(&str, &str); 20] = [
     ("host.target-disabled", "needs a systemd: deploy/systemd-test"),
