@@ -53,7 +53,7 @@ Examples:
   watari doctor
   watari doctor --node m1
   watari doctor -o json   # [{severity, code, nodes, seen, matters, mend, ja}]
-  sudo watari doctor --here   # on any host of the cluster, with no key of a person
+  sudo watari doctor --here   # on a node, which has no key of a person
   sudo watari doctor --fix   # on a node or front end
 
 Without --fix nothing is changed. With it, on the host on which it is called: what is set up there and does not run
