@@ -270,6 +270,10 @@ faults! {
     NotAServer { seen } "cluster.not-a-server" FAILED
         en "no host of this cluster that may fetch this is at {seen}" "compare with the address in cluster.toml on the first front end"
         ja "{seen} には、これを取得できるこのクラスタのホストがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
+    /// It is a client, or has not joined yet.
+    NothingHere { } "host.nothing-set-up" FAILED
+        en "nothing of the cluster is set up on this host" "run this on a front end, witness or node, or leave out --here to look at the whole cluster"
+        ja "このホストには、クラスタのものが何も設定されていません" "フロントエンド、立会役、ノードのいずれかで実行するか、--here を外してクラスタ全体を診断してください";
     /// What was given as a token is none.
     TokenForm { } "token.form" USAGE
         en "that is no token" "give the whole line that `watari token create` has printed; it begins with watari1-"

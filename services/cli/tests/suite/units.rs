@@ -155,6 +155,29 @@ fn every_unit_that_texts_and_guides_name_is_in_a_package() {
     assert_eq!(units_of("`systemctl status watari-node-agent`.").first().unwrap(), "watari-node-agent.service");
 }
 
+/// No person's key is on a node, so that nobody else is asked.
+#[test]
+fn on_a_node_the_doctor_looks_each_day_at_the_host_alone() {
+    let (service, file) =
+        (unit("watari-node-doctor"), |name: &str| read(&repository(&format!("deploy/systemd/{name}"))));
+    let timer = file("watari-node-doctor.timer");
+    assert_eq!(all(&service, "ExecStart"), ["/usr/bin/watari doctor --here"]);
+    assert_eq!(all(&service, "SuccessExitStatus"), ["4"]);
+    assert_eq!(all(&timer, "OnCalendar"), ["*-*-* 07:00"]);
+    let files = Files::make(CLUSTER);
+    assert!(files.of_host("m1", "etc/watari/node-agent.toml").exists(), "setup makes no such file on nodes");
+    for text in [&service, &timer] {
+        assert!(all(text, "ConditionPathExists").contains(&"/etc/watari/node-agent.toml".to_owned()));
+    }
+    let wanted = all(&file("watari-node.target"), "Wants").join(" ");
+    assert!(wanted.split(' ').any(|unit| unit == "watari-node-doctor.timer"), "{wanted}");
+    // What an earlier version had not is started by an upgrade, and nothing is left of it by a removal.
+    for script in ["postinst", "prerm"] {
+        let text = read(&repository(&format!("deploy/debian/watari-node/{script}")));
+        assert!(text.contains("watari-node-doctor.timer"), "{script}");
+    }
+}
+
 #[test]
 fn a_node_takes_migrations_at_the_address_of_its_description() {
     let files = Files::make(CLUSTER);

@@ -481,6 +481,10 @@ pub(super) const TEXTS: &[Text] = &[
     ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
     ("Only what concerns this node", "このノードに関するものだけ"),
     (
+        "Only what this host itself shows; nobody else is asked, as each day on nodes",
+        "このホストだけで分かるもの。ほかには問い合わせません (ノードでは毎日、これで診断します)",
+    ),
+    (
         "Mend on this host what is safely mended, each after asking",
         "このホストで安全に直せるものを、1 つずつ確認してから直します",
     ),
