@@ -178,9 +178,9 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         en "no node can take server {vm}: {detail}" "free or add capacity, or relax the server's placement; `watari node list` shows what is free{help}"
         ja "サーバ {vm} を置けるノードがありません: {detail}" "空きを作るかノードを追加するか、配置条件を緩めてください。空きは `watari node list` で確認できます{help}";
     /// No node could take the server, were it empty.
-    VmTooLarge { vm, vcpus, memory_mib, node, node_vcpus, node_mib } "placement.too-large" 507 No
-        en "server {vm} is to have {vcpus} vCPU and {memory_mib} MiB of memory, and no node could ever take it: the largest, {node}, has {node_vcpus} vCPU and {node_mib} MiB for servers" "ask for less (--vcpus, --memory), or add a node that is large enough first; `watari node list` shows what each has"
-        ja "サーバ {vm} ({vcpus} vCPU、メモリ {memory_mib} MiB) は、どのノードにも収まりません。最大のノード {node} でも、サーバに使えるのは {node_vcpus} vCPU、メモリ {node_mib} MiB です" "小さくする (--vcpus、--memory) か、先に十分な大きさのノードを追加してください。各ノードの大きさは `watari node list` で確認できます";
+    VmTooLarge { vm, detail: Said } "placement.too-large" 507 No
+        en "no node could ever take server {vm}: {detail}" "ask for less (--vcpus, --memory), or add a node that is large enough first; `watari node list` shows what each has"
+        ja "サーバ {vm} は、どのノードにも収まりません: {detail}" "小さくする (--vcpus、--memory) か、先に十分な大きさのノードを追加してください。各ノードの大きさは `watari node list` で確認できます";
     /// A node that exists was asked for, but it cannot be used.
     NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
         en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"

@@ -10,6 +10,7 @@ use watari_contracts::agent::weight;
 use watari_model::{
     GroupName, NodeName, Refusal, VmName, migration,
     node::{self, Node},
+    said,
     size::GIB,
     vm::{Size, State, Vm},
 };
@@ -311,14 +312,13 @@ impl Rooms {
             if lacks_memory { (memory_mib, vcpus) } else { (vcpus, memory_mib) }
         });
         largest.map_or(Ok(()), |room| {
-            Err(Refusal::VmTooLarge {
-                vm: vm.to_string(),
-                vcpus: need.vcpus.to_string(),
-                memory_mib: need.memory_mib.to_string(),
-                node: room.node().name.to_string(),
-                node_vcpus: room.limit.vcpus.to_string(),
-                node_mib: room.limit.memory_mib.to_string(),
-            })
+            let (Amount { vcpus, memory_mib, .. }, node) = (need, &room.node().name);
+            let Amount { vcpus: its_vcpus, memory_mib: its_mib, .. } = room.limit;
+            let detail = said!(
+                "it is to have {vcpus} vCPU and {memory_mib} MiB of memory; the largest, {node}, has {its_vcpus} vCPU and {its_mib} MiB for servers",
+                "vCPU {vcpus} 個、メモリ {memory_mib} MiB が必要ですが、最大のノード {node} でも、サーバに使えるのは vCPU {its_vcpus} 個、{its_mib} MiB です"
+            );
+            Err(Refusal::VmTooLarge { vm: vm.to_string(), detail })
         })
     }
 }
