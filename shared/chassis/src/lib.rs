@@ -54,7 +54,7 @@ pub use bucket::{
 };
 pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages, Patience};
 pub use config::{ConfigError, Validate};
-pub use context::{Context, Drained};
+pub use context::{Context, Drained, instance};
 pub use lease::{Leadership, Lease, LeaseDocument};
 pub use looper::Wake;
 pub use mirror::{Mirror, Snapshot};

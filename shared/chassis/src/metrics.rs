@@ -6,6 +6,8 @@ use prometheus::{
     core::Collector,
 };
 
+use crate::process::Process;
+
 /// Requests answered, by endpoint and code ("ok" or a refusal's).
 pub const REQUESTS: &str = "watari_requests_total";
 /// Time from taking a request to having answered it, by endpoint.
@@ -113,8 +115,12 @@ impl BusMetrics {
     }
 }
 
-/// Adds what says which program this is and since when it runs.
-pub(crate) fn register_build(registry: &Registry, service: &str, instance: &str) -> Result<(), prometheus::Error> {
+/// Adds what every process shows of itself: which program it is, since when it runs, and what it uses.
+///
+/// # Errors
+/// That was added before.
+pub fn register_process(registry: &Registry, service: &str, instance: &str) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(Process::new()?))?;
     // Prometheus has a label `instance` of its own.
     let labels = ["service", "process", "version"];
     let build = added(registry, IntGaugeVec::new(Opts::new(BUILD, "Which program this is."), &labels)?)?;
