@@ -50,7 +50,7 @@ async fn greet(call: Call, greet: Greet) -> Result<Greeting, Refusal> {
         name => Ok(Greeting {
             text: format!("hello {name}"),
             caller: call.caller,
-            trace: call.trace.trace_id(),
+            trace: call.trace.map(|trace| trace.trace_id()).unwrap_or_default(),
             epoch: call.epoch,
         }),
     }
@@ -191,6 +191,16 @@ async fn the_trace_of_a_request_is_that_of_its_handler_and_of_the_answer() {
     let parent = format!("00-{trace}-00f067aa0ba902b7-01").parse().unwrap();
     let within = watari_chassis::telemetry::trace::scope(parent, ctx.bus.request(&Greet { name: "mail".into() })).await;
     assert_eq!(within.unwrap().trace, trace, "what a handler asks belongs to the trace it works for");
+}
+
+#[tokio::test]
+async fn where_nobody_writes_lines_or_sends_traces_no_id_is_made_for_any() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    assert_eq!(ctx.bus.request(&Greet { name: "mail".into() }).await.unwrap().trace, "");
+    let answer = ask(&nats, Greet::SUBJECT, r#"{"name":"mail"}"#).await;
+    assert!(answer.headers.is_none_or(|headers| headers.get("traceparent").is_none()), "nor is the answer told of one");
 }
 
 #[tokio::test]
