@@ -32,6 +32,7 @@ mod context;
 pub mod http;
 pub mod lease;
 pub mod looper;
+pub mod metric_names;
 pub mod metrics;
 mod mirror;
 mod options;

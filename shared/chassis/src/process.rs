@@ -12,6 +12,8 @@ use prometheus::{
     proto::MetricFamily,
 };
 
+use crate::metric_names::{PROCESS_CPU, PROCESS_FILES, PROCESS_RESIDENT, PROCESS_THREADS};
+
 /// Reads /proc/self at each collection.
 pub(crate) struct Process {
     resident: Gauge,
@@ -25,10 +27,10 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
-            resident: Gauge::new("process_resident_memory_bytes", "Resident memory.")?,
-            seconds: Counter::new("process_cpu_seconds_total", "User and system time spent.")?,
-            threads: Gauge::new("process_threads", "Threads.")?,
-            files: Gauge::new("process_open_fds", "Open files.")?,
+            resident: Gauge::new(PROCESS_RESIDENT, "Resident memory.")?,
+            seconds: Counter::new(PROCESS_CPU, "User and system time spent.")?,
+            threads: Gauge::new(PROCESS_THREADS, "Threads.")?,
+            files: Gauge::new(PROCESS_FILES, "Open files.")?,
             turn: Mutex::default(),
         })
     }

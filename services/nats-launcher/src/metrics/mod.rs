@@ -18,29 +18,12 @@ use watari_chassis::{
     prometheus::{self, IntCounter, IntGauge, IntGaugeVec, Opts, Registry},
 };
 
-use crate::{Settings, say};
+use crate::{
+    Settings,
+    metric_names::{BYTES, CONNECTIONS, HAS_LEADER, LAG, LEADERLESS, LEADS, LIMIT, SLOW, UP, VOTERS},
+    say,
+};
 use answers::Sight;
-
-/// 1 while the host's NATS server answers.
-const UP: &str = "watari_nats_up";
-/// Clients that are connected to this NATS server.
-const CONNECTIONS: &str = "watari_nats_connections";
-/// Clients that this NATS server has cut off because they took too little of what was sent to them.
-const SLOW: &str = "watari_nats_slow_consumers_total";
-/// Bytes of JetStream on this NATS server, by kind: `file`, `memory`.
-const BYTES: &str = "watari_nats_jetstream_bytes";
-/// The most that they may become, likewise.
-const LIMIT: &str = "watari_nats_jetstream_limit_bytes";
-/// 1 while this NATS server knows who leads its cluster, so that there is a majority; always for a single one.
-const HAS_LEADER: &str = "watari_nats_has_leader";
-/// 1 while this NATS server leads its cluster.
-const LEADS: &str = "watari_nats_leads";
-/// Servers with a vote, by the word of the one that leads, by state: `current`, `behind`, `offline`.
-const VOTERS: &str = "watari_nats_voters";
-/// Writes that the copy furthest behind lacks, by stream, told by the NATS server that leads the stream.
-const LAG: &str = "watari_nats_stream_lag";
-/// Streams on this NATS server that nobody leads.
-const LEADERLESS: &str = "watari_nats_streams_leaderless";
 
 /// By which name this program is told from services.
 const LAUNCHER: &str = "nats-launcher";
@@ -97,22 +80,23 @@ fn seen(sight: Option<&Sight>) -> Result<Registry, prometheus::Error> {
 
 fn tell(registry: &Registry, sight: &Sight) -> Result<(), prometheus::Error> {
     let gauge = |name: &str, help: &str| added(registry, IntGauge::new(name, help)?);
-    let gauges = |name: &str, help: &str, label| added(registry, IntGaugeVec::new(Opts::new(name, help), &[label])?);
+    let gauges =
+        |name: &str, help: &str, labels: &[&str]| added(registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
     gauge(CONNECTIONS, "Clients that are connected.")?.set(signed(sight.connections));
     added(registry, IntCounter::new(SLOW, "Clients that were too slow.")?)?.inc_by(sight.slow_consumers);
-    let bytes = gauges(BYTES, "Bytes of JetStream.", "kind")?;
-    let limits = gauges(LIMIT, "The most bytes of JetStream.", "kind")?;
+    let bytes = gauges(BYTES, "Bytes of JetStream.", &["kind"])?;
+    let limits = gauges(LIMIT, "The most bytes of JetStream.", &["kind"])?;
     for (kind, store) in [("file", sight.file), ("memory", sight.memory)] {
         bytes.with_label_values(&[kind]).set(signed(store.bytes));
         limits.with_label_values(&[kind]).set(signed(store.limit));
     }
     gauge(HAS_LEADER, "1 while there is a majority.")?.set(sight.has_leader.into());
     gauge(LEADS, "1 while this server leads.")?.set(sight.leads.into());
-    let voters = gauges(VOTERS, "Servers with a vote.", "state")?;
+    let voters = gauges(VOTERS, "Servers with a vote.", &["state"])?;
     for (state, count) in sight.voters.iter().flatten() {
         voters.with_label_values(&[state]).set(signed(*count));
     }
-    let lag = gauges(LAG, "Writes that the copy furthest behind lacks.", "stream")?;
+    let lag = gauges(LAG, "Writes that the copy furthest behind lacks.", &["stream"])?;
     for (stream, behind) in &sight.lags {
         lag.with_label_values(&[stream]).set(signed(*behind));
     }

@@ -14,7 +14,7 @@ use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, timeout},
 };
-use watari_chassis::{Drained, Leadership, Mirror, Wake, looper, metrics};
+use watari_chassis::{Drained, Leadership, Mirror, Wake, looper, metric_names};
 use watari_testkit::{NatsServer, eventually};
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -96,7 +96,7 @@ async fn errors_make_the_tries_rarer_and_are_counted_and_a_wake_does_not_hurry_t
     let begun = tokio::time::Instant::now();
     eventually("it works in the end", SOON, || async { steps.load(SeqCst) > 3 }).await;
     assert!(begun.elapsed() >= Duration::from_millis(100 + 200 + 400), "{:?}", begun.elapsed());
-    assert_eq!(metric(&ctx, metrics::LOOP_ERRORS), 3.0);
+    assert_eq!(metric(&ctx, metric_names::LOOP_ERRORS), 3.0);
     running.abort();
 }
 

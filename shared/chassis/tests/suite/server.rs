@@ -12,7 +12,9 @@ use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
-use watari_chassis::{Call, CallError, Context, Drained, Leadership, Listening, Patience, Readiness, Server, metrics};
+use watari_chassis::{
+    Call, CallError, Context, Drained, Leadership, Listening, Patience, Readiness, Server, metric_names,
+};
 use watari_contracts::{Command, ErrorBody, Request, Service};
 use watari_model::{NodeName, Refusal};
 use watari_testkit::NatsServer;
@@ -118,7 +120,7 @@ async fn a_handler_that_panics_is_answered_and_counted_and_the_next_request_work
     let ctx = context(&nats.url()).await;
     let _lead = serving(&ctx).await;
     let (code, body) = error(&ask(&nats, Greet::SUBJECT, r#"{"name":"bomb"}"#).await);
-    assert_eq!((&*code, &*body.code, metric(&ctx, metrics::PANICS)), ("500", "internal", 1.0));
+    assert_eq!((&*code, &*body.code, metric(&ctx, metric_names::PANICS)), ("500", "internal", 1.0));
     assert!(ctx.bus.request(&Greet { name: "mail".into() }).await.is_ok());
 }
 
@@ -139,7 +141,7 @@ async fn an_answer_goes_to_inboxes_only() {
             client.publish_with_reply(asked, reply, r#"{"name":"mail"}"#.into()).await.unwrap();
         }
         watari_testkit::eventually("all are counted", SOON, || async {
-            metric(&ctx, metrics::EVIL_REPLIES) >= count * 4.0
+            metric(&ctx, metric_names::EVIL_REPLIES) >= count * 4.0
         })
         .await;
     }
@@ -170,7 +172,7 @@ async fn what_everybody_is_asked_each_process_answers_for_itself_and_to_inboxes_
     let mut heard: Vec<String> = one.bus.gather(SURVEY, &Greet { name: "mail".into() }, patience).await.unwrap();
     heard.sort();
     assert_eq!(heard, ["one: mail", "two: mail"]);
-    assert!(metric(&one, metrics::EVIL_REPLIES) > 0.0 && metric(&two, metrics::EVIL_REPLIES) > 0.0);
+    assert!(metric(&one, metric_names::EVIL_REPLIES) > 0.0 && metric(&two, metric_names::EVIL_REPLIES) > 0.0);
     assert!(futures_util::FutureExt::now_or_never(spy.next()).is_none());
 }
 
@@ -293,7 +295,7 @@ async fn the_services_api_shows_endpoints_with_schemas_and_counts_errors() {
     assert_eq!((&endpoint["num_requests"], &endpoint["num_errors"]), (&json!(2), &json!(1)));
     assert_eq!(endpoint["last_error"], "404:vm.unknown");
     assert!(endpoint["average_processing_time"].as_u64().unwrap() > 0);
-    assert_eq!(metric(&ctx, metrics::REQUESTS), 2.0);
+    assert_eq!(metric(&ctx, metric_names::REQUESTS), 2.0);
 }
 
 #[tokio::test]
@@ -343,7 +345,7 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let asked = tokio::spawn(async move { client.request(Greet::SUBJECT, r#"{"name":"a"}"#.into()).await });
     timeout(SOON, entered.notified()).await.unwrap();
-    assert!((metric(&ctx, metrics::IN_HAND) - 1.0).abs() < 0.5);
+    assert!((metric(&ctx, metric_names::IN_HAND) - 1.0).abs() < 0.5);
     let draining = tokio::spawn({
         let ctx = ctx.clone();
         async move { ctx.drain().await }
@@ -359,7 +361,7 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let answer = timeout(SOON, asked).await.unwrap().unwrap().unwrap();
     assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "late");
     assert_eq!(timeout(SOON, draining).await.unwrap().unwrap(), Drained::Fully);
-    assert!(metric(&ctx, metrics::IN_HAND).abs() < 0.5);
+    assert!(metric(&ctx, metric_names::IN_HAND).abs() < 0.5);
 }
 
 #[tokio::test]
