@@ -108,6 +108,9 @@ enum What {
         /// Compares with the report in this file.
         #[arg(long)]
         baseline: Option<PathBuf>,
+        /// Keeps what the report in this file has of the other scenarios, so that one report can be made in parts.
+        #[arg(long)]
+        onto: Option<PathBuf>,
     },
     /// Addresses drawn by many at once, with a nats-server and a network service of its own; no lab is needed.
     Addresses {
@@ -159,12 +162,13 @@ fn main() -> anyhow::Result<ExitCode> {
             let figures = runtime.block_on(measured)?;
             tell(&figures, &figures.bounds())
         }
-        What::Fleet { plan, only, scale, baseline } => {
+        What::Fleet { plan, only, scale, baseline, onto } => {
             let (plan, program) = (Plan::read(plan, *scale)?, std::env::current_exe()?);
             let baseline = baseline.as_ref().map(|file| read(file)).transpose()?;
+            let earlier = onto.as_ref().map(|file| read(file)).transpose()?;
             let runtime = tokio::runtime::Runtime::new()?;
             let folder = program.parent().context("the program is nowhere")?;
-            let report = runtime.block_on(fleet::run(folder, &plan, only))?;
+            let report = runtime.block_on(fleet::run(folder, &plan, only, earlier))?;
             if let Some(baseline) = baseline {
                 report.beside(&baseline).iter().for_each(|line| eprintln!("{line}"));
             }
