@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
     bench::{
-        Bound, addresses, evacuate,
+        Bound, addresses, crowd, evacuate,
         fleet::{
             self, Report,
             plan::{Plan, Scale},
@@ -62,11 +62,14 @@ enum What {
         #[arg(long, default_value_t = 200)]
         mbit: u32,
     },
-    /// Memory and idle processor time of the lab's processes.
+    /// Memory and idle processor time of the lab's processes, and how long a scrape of each takes.
     Footprint {
         /// For how long.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
+        /// Looks besides at the agent of one node with so many guests, which are made for it and removed.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=60))]
+        guests: u16,
     },
     /// `vm.list` with a nats-server and a scheduler of its own; no lab is needed.
     List {
@@ -143,9 +146,12 @@ fn main() -> anyhow::Result<ExitCode> {
             let figures = evacuate::run(&stage()?, *servers, *mbit)?;
             tell(&figures, &figures.bounds())
         }
-        What::Footprint { seconds } => {
-            let lab = Lab::new(arguments.lab.canonicalize()?);
-            let figures = footprint::run(&lab, Duration::from_secs(*seconds))?;
+        What::Footprint { seconds, guests } => {
+            let (lab, lasting) = (Lab::new(arguments.lab.canonicalize()?), Duration::from_secs(*seconds));
+            let mut figures = footprint::run(&lab, lasting)?;
+            if *guests > 0 {
+                figures.crowd = Some(crowd::run(&stage()?, *guests, lasting)?);
+            }
             tell(&figures, &figures.bounds())
         }
         What::List { servers, requests } => {
