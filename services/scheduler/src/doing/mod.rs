@@ -105,12 +105,16 @@ impl Executor {
         }
     }
 
-    /// Whether this process still leads under `epoch`.
+    /// Whether this process still leads under `epoch`, by what it was told and by the clock: it may have stood still.
     pub(crate) fn leads(&self, epoch: u64) -> bool {
-        self.leadership.borrow().epoch() == Some(epoch)
+        self.leadership.borrow().epoch() == Some(epoch) && self.ctx.may_act()
     }
 
     async fn perform(&self, action: &Action, key: &str) {
+        // What was decided before this process stood still is decided anew by whoever leads.
+        if !self.ctx.may_act() {
+            return;
+        }
         match action {
             Action::StoreVm { vm, revision, restart } => {
                 let stored = self.stores.vms.update(vm, *revision).await;
@@ -245,6 +249,7 @@ impl Executor {
         let word = match &result {
             Ok(()) => "ok",
             Err(WriteError::Exists { .. } | WriteError::Conflict { .. }) => "conflict",
+            Err(WriteError::NotLeading { .. }) => "overtaken",
             Err(error @ WriteError::Bus { .. }) => {
                 tracing::warn!(%error, "a document was not written; it is decided anew");
                 "unknown"
