@@ -193,7 +193,7 @@ impl Taker {
         // While all places are taken, requests wait in the subscription.
         let Ok(place) = Arc::clone(&self.in_flight).acquire_owned().await else { return };
         // A process that shuts down still leads; one that was overtaken does not.
-        let overtaken = self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled();
+        let overtaken = (self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled()) || !self.ctx.may_act();
         let standing = if overtaken { Standing::Overtaken } else { Standing::Answering { epoch: self.epoch } };
         let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(&self.endpoint), Arc::clone(&self.registry));
         let done = InHand::new(&ctx, is_waited_for(&endpoint.subject));

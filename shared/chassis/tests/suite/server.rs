@@ -12,9 +12,12 @@ use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
-use watari_chassis::{Call, CallError, Context, Drained, Leadership, Listening, Patience, Readiness, Server, metrics};
+use watari_chassis::{
+    Call, CallError, Context, Drained, Leadership, Lease, LeaseDocument, Listening, Patience, Readiness, Server,
+    metrics,
+};
 use watari_contracts::{Command, ErrorBody, Request, Service};
-use watari_model::{NodeName, Refusal};
+use watari_model::{Document, NodeName, Refusal, admission};
 use watari_testkit::NatsServer;
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -213,6 +216,46 @@ async fn a_standby_is_not_asked_and_a_new_primary_answers_with_its_epoch() {
     lead.send_replace(Leadership::Primary { epoch: 9 });
     let asked = ctx.bus.request_patiently(&Greet { name: "mail".into() }, SOON).await.unwrap();
     assert_eq!(asked.epoch, Some(9));
+}
+
+#[tokio::test]
+async fn who_is_asked_while_its_lease_does_not_hold_says_so_even_if_it_has_not_been_told_yet() {
+    let nats = NatsServer::start();
+    let (ctx, other) = (context(&nats.url()).await, context(&nats.url()).await);
+    let campaign = |ctx: Context| async move { Lease::campaign(&ctx, Service::Scheduler, SOON).await.unwrap() };
+    let mut elsewhere = campaign(other).await;
+    timeout(SOON, elsewhere.wait_for(|l| l.epoch().is_some())).await.unwrap().unwrap();
+    let _standby = campaign(ctx.clone()).await;
+    // What it was told last is that it leads.
+    let _lead = serving(&ctx).await;
+    let asked = ctx.bus.request(&Greet { name: "mail".into() }).await;
+    let CallError::Refused(body) = asked.expect_err("it has answered") else { panic!("nobody listens") };
+    assert_eq!(body.refusal, Refusal::NotPrimary { service: "scheduler".into() });
+}
+
+#[tokio::test]
+async fn a_node_that_obeys_a_later_leader_has_the_sender_look_at_its_lease_at_once_and_stand_down_if_it_is_lost() {
+    let nats = NatsServer::start();
+    let (ctx, agent) = (context(&nats.url()).await, context_of(Service::NodeAgent, &nats.url(), |_| {}).await);
+    let node: NodeName = "m1".parse().unwrap();
+    let newer = |_: Call, _: Wave| async { Err(admission::heed(9, 7).unwrap_err()) };
+    tokio::spawn(Server::new(&agent, Service::NodeAgent).commands(&node).command(newer).done().serve_always());
+    timeout(SOON, agent.ready.watch().wait_for(|r| *r == Readiness::Serving)).await.unwrap().unwrap();
+    // The next renewal is due when this test has long given up.
+    let mut leadership = Lease::campaign(&ctx, Service::Scheduler, SOON * 4).await.unwrap();
+    let epoch = timeout(SOON, leadership.wait_for(|l| l.epoch().is_some())).await.unwrap().unwrap().epoch();
+
+    let leases = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let leases = leases.get_key_value(LeaseDocument::BUCKET).await.unwrap();
+    let (service, holder) = (Service::Scheduler, Some("another".to_owned()));
+    let lost = LeaseDocument { v: 1, service, holder, epoch: None, ttl_ms: 80_000, site: None, successor: None };
+    leases.put(lost.key(), serde_json::to_vec(&lost).unwrap().into()).await.unwrap();
+    assert_eq!(leadership.borrow().epoch(), epoch, "it cannot know yet");
+
+    let refused = ctx.bus.command(&node, &Wave {}).await;
+    assert!(matches!(refused, Err(CallError::Refused(_))), "{refused:?}");
+    timeout(SOON, leadership.wait_for(|l| l.epoch().is_none())).await.expect("it goes on").unwrap();
+    assert!(!ctx.may_act());
 }
 
 #[tokio::test]
