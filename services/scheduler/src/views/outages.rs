@@ -38,6 +38,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         begins_at,
         plan: None,
         at_risk: outage.at_risk.iter().map(not_moved).collect(),
+        warned: outage.warned.iter().map(not_moved).collect(),
         out: outage.out,
         home: outage.home,
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
@@ -100,7 +101,7 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
-    let estimated_ms = forecast.estimated_ms();
+    let (estimated_ms, score) = (forecast.estimated_ms(), forecast.fates().score());
     let Forecast { moves, waiting, starting, left, halts, time_ms, bytes, speed, span_ms, path } = forecast;
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let confidence = estimated_ms.map(|_| Confidence {
@@ -132,6 +133,7 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         starting,
         failed: left.iter().filter(|left| !left.is_off()).map(not_moved).collect(),
         off: left.iter().filter(|left| left.is_off()).map(|left| left.vm.clone()).collect(),
+        score: Some(score),
         bytes,
         bytes_per_second: speed.map(|speed| speed.rate()),
         fixed_ms: speed.map(|speed| speed.fixed_ms),

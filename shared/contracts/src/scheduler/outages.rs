@@ -166,6 +166,9 @@ pub struct OutagePlan {
     /// Who is off and would stay where its disk is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off: Vec<VmName>,
+    /// Of a hundred servers that have to leave, so many would: 100 only if all would. An older scheduler does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u64>,
     /// What would travel, in bytes, that of who is moving already or starts included.
     pub bytes: u64,
     /// Bytes a second, by the last migrations between sites; none if there were none.
@@ -286,6 +289,9 @@ pub struct OutageView {
     /// changed; not all, if there are many.
     #[serde(default)]
     pub at_risk: Vec<NotMoved>,
+    /// For one that is scheduled: who could leave, and what is to be said of that, as of the same look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warned: Vec<NotMoved>,
     /// When the way out began, and when the last server had left; none before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out: Option<outage::Leg>,

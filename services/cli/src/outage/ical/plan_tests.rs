@@ -34,6 +34,7 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
         begins_at: None,
         plan: None,
         at_risk: Vec::new(),
+        warned: Vec::new(),
         out: None,
         home: None,
         leg: LegName::Out,
