@@ -15,7 +15,10 @@ fn changes() -> impl Strategy<Value = Change> {
         }),
         Just(Change::RisksSeen {
             at_risk: vec![Left { vm: "mail".parse().unwrap(), fault: Refusal::PolicyStays { vm: "mail".to_owned() } }],
-            warned: vec![Left { vm: "web".parse().unwrap(), fault: Refusal::NotRunning { vm: "web".to_owned(), state: "stopped".to_owned() } }],
+            warned: vec![Left {
+                vm: "web".parse().unwrap(),
+                fault: Refusal::NotRunning { vm: "web".to_owned(), state: "stopped".to_owned() }
+            }],
         }),
         Just(Change::Emptied(Vec::new())),
         Just(Change::Halted(vec![Halted {
