@@ -40,8 +40,8 @@ pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPag
 pub use outages::{
     CancelOutage, Confidence, ControlMoved, CriticalPath, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver,
     LegName, ListOutages, Moved, MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage,
-    PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
-    WithdrawOutage,
+    Phase, PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
+    StillThere, WithdrawOutage,
 };
 pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{

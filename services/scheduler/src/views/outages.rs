@@ -16,7 +16,7 @@ use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
     forecast::{Forecast, Halting, Move, forecast, forecast_within, time_to_leave},
-    moved_since, never_left,
+    moved_since, never_left, phase,
     report::report,
     still_there, waiting,
 };
@@ -32,6 +32,7 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         id: outage.id.clone(),
         scope: outage.scope.clone(),
         state: outage.state,
+        phase: phase(snap, rules, outage, now),
         paused_at: outage.paused_at,
         window: outage.window,
         note: outage.note.clone(),

@@ -270,6 +270,9 @@ pub struct OutageView {
     pub scope: outage::Scope,
     /// How far it is.
     pub state: outage::State,
+    /// What is to be said of that besides, as things are; none mostly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// Since when nothing more of it begins; none if it is not paused.
     #[serde(default)]
     pub paused_at: Option<Timestamp>,
@@ -409,6 +412,18 @@ pub struct HandedOver {
     /// Why it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+}
+
+/// What an outage may be in beside its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It is scheduled, and disks are being sent ahead for it.
+    Preparing,
+    /// It is evacuated, and all nodes of the site are off, or silent.
+    Dark,
+    /// Its way is over, and somebody who was to move did not.
+    Failed,
 }
 
 /// The two ways of an outage.

@@ -28,6 +28,7 @@ fn outage(id: &str, state: State, window: Window, request_id: &str) -> OutageVie
         id: id.parse().unwrap(),
         scope: Scope::Site("myodaiji".parse().unwrap()),
         state,
+        phase: None,
         paused_at: None,
         window: Some(window),
         note: String::new(),
