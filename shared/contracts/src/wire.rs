@@ -25,8 +25,8 @@ pub trait Request: Payload {
     type Reply: Payload;
 }
 
-/// The requests that one service answers, a row each (with `TOLD` those that are handled without a reply subject as well); and their subjects, as a list of which is said what it holds. Whoever
-/// uses it has [`Request`] and [`Service`] at hand.
+/// The requests that one service answers, a row each, with `TOLD` at its end if [`Request::TOLD`] is to hold; and their
+/// subjects, as a list of which is said what it holds. Whoever uses it has [`Request`] and [`Service`] at hand.
 macro_rules! requests {
     ($owner:ident, $list:literal; $($request:ident $subject:literal => $reply:ty, $about:literal $($told:ident)?;)*) => {
         $(impl Request for $request {

@@ -261,7 +261,7 @@ fn dark(old: Option<&Dark>, dark: Option<&Dark>) -> String {
     if wished { "its nodes are to be shut down" } else { "its nodes are not to be shut down" }.to_owned()
 }
 
-/// So many servers of an outage are named.
+/// So many are named in one line.
 const TOLD: usize = 5;
 
 /// Who could not leave, as things are, and the code of why; of many only how many.
@@ -333,7 +333,6 @@ fn address(before: Option<&PublicAddress>, after: Option<&PublicAddress>) -> Opt
 
 /// Which rules came and which went; of many only how many.
 fn firewall(before: Option<&Firewall>, after: Option<&Firewall>) -> Option<String> {
-    const TOLD: usize = 5;
     let group = after?;
     let Some(old) = before else {
         let rules = if group.rules.len() == 1 { "rule" } else { "rules" };
@@ -400,7 +399,6 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
 
 /// Of which servers it has measured anew what would travel, and what, if it is one.
 fn weights(old: &Inventory, new: &Inventory) -> Option<String> {
-    const TOLD: usize = 5;
     let news = new.weights.iter().filter(|(vm, weight)| old.weights.get(*vm) != Some(*weight));
     let news: Vec<(&VmName, &Weight)> = news.collect();
     match &news[..] {

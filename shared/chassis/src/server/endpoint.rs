@@ -99,7 +99,8 @@ impl Endpoint {
             }
             Some(inbox) if !reply::is_inbox(inbox) => {
                 ctx.counts().evil_replies.inc();
-                tracing::warn!(subject = %message.subject, reply = inbox, "not handled, since the reply subject is no inbox");
+                let subject: &str = &message.subject;
+                tracing::warn!(subject, reply = inbox, "not handled, since the reply subject is no inbox");
                 return;
             }
             _ => {}
