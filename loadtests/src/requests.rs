@@ -10,7 +10,9 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use watari_chassis::{Bus, BusSettings, CallError, Listening, clock};
-use watari_contracts::{Request, image::ListImages, monitor::ListNodes, network::ListNetworks, scheduler::ListSites};
+use watari_contracts::{
+    Request, Service, image::ListImages, monitor::ListNodes, network::ListNetworks, scheduler::ListSites,
+};
 
 use crate::lab::Lab;
 
@@ -86,18 +88,14 @@ pub async fn keep_asking(bus: Bus, every: Duration, mut stop: watch::Receiver<bo
     let mut waits = Waits::default();
     let mut pace = tokio::time::interval(every);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for service in Service::OF_FRONT.into_iter().cycle() {
         tokio::select! {
             _ = pace.tick() => {}
-            _ = stop.wait_for(|stop| *stop) => return waits,
+            _ = stop.wait_for(|stop| *stop) => break,
         }
-        match waits.requests % 4 {
-            0 => waits.ask(&bus, &ListSites {}).await,
-            1 => waits.ask(&bus, &ListNetworks {}).await,
-            2 => waits.ask(&bus, &ListNodes::default()).await,
-            _ => waits.ask(&bus, &ListImages {}).await,
-        };
+        waits.ask_service(&bus, service).await;
     }
+    waits
 }
 
 /// Does `work` with an operator's connection from the lab's client, in a thread of its own.
@@ -118,6 +116,18 @@ pub fn at_client<T: Send + 'static>(
 }
 
 impl Waits {
+    /// Asks a service for what it lists, as [`Self::ask`] does. Only its leader answers.
+    pub async fn ask_service(&mut self, bus: &Bus, service: Service) -> bool {
+        match service {
+            Service::Scheduler => self.ask(bus, &ListSites {}).await,
+            Service::Image => self.ask(bus, &ListImages {}).await,
+            Service::Network => self.ask(bus, &ListNetworks {}).await,
+            Service::Monitor => self.ask(bus, &ListNodes::default()).await,
+            // Agents are ordered, not asked, and none leads.
+            Service::NodeAgent => false,
+        }
+    }
+
     /// Asks until there is an answer; whether there was one.
     pub async fn ask<R: Request>(&mut self, bus: &Bus, request: &R) -> bool {
         let begun = Instant::now();

@@ -72,7 +72,7 @@ const GROUPS: [(u32, Group); 25] = [
     (25, &[busy::SCENARIOS]),
     (72, &[saving::SCENARIOS]),
     (295, &[kills::SCENARIOS]),
-    (150, &[doctor::SCENARIOS]),
+    (180, &[doctor::SCENARIOS]),
     (52, &[backup::SCENARIOS]),
     (165, &[preseeding::SCENARIOS]),
     (50, &[images::SCENARIOS]),

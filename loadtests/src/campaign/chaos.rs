@@ -4,6 +4,7 @@
 //!
 //! * every request that was acknowledged is there, and every mail that was accepted, but for what a server had not
 //!   written when its own node lost its power;
+//! * the node of each server hands it out the address that the books have, as before;
 //! * each server runs exactly once, where the books say; no two copies ever computed, no beacon was told twice, none
 //!   missed what was on its disk; who did not lose its power is heard in the same boot; the disk is locked there alone;
 //! * NATS has hardly more consumers than before the first fault: who had lost it came back once, not again and again;
@@ -247,7 +248,7 @@ impl Chaos<'_> {
     fn round(&mut self, number: usize) -> Round {
         let mut round = Round::default();
         let (name, lab) = (format!("c{:x}-{number}", std::process::id()), self.stage.lab.clone());
-        let load = Load::start(&lab, &name);
+        let load = Load::start(&lab, &name, None);
         let post = self.stage.address(VMS[0]).and_then(|address| Ok(Post::start(&lab, address.parse()?, &name)));
         let mut wrong: Vec<String> =
             load.until_answered(1).err().map(|error| format!("{error:#}")).into_iter().collect();

@@ -1,10 +1,11 @@
-//! The front ends' campaign: promotions, and the front end that leads killed, lost, frozen or cut off, under a steady
-//! load of requests that write; and nodes that are lost. How long that takes is told as a distribution beside its
-//! bounds. What was acknowledged is there afterwards.
+//! The front ends' campaign: promotions, services killed where they lead, and the front end that leads lost, frozen or
+//! cut off, under a steady load of requests that write; and nodes that are lost. How long that takes is told as a
+//! distribution beside its bounds. What was acknowledged is there afterwards.
 //!
 //! | trial | what is measured |
 //! | --- | --- |
 //! | a promotion; a blow to the front end that leads | the longest that a request waited for its answer |
+//! | one of the four services is killed, each in its turn | the same, of the requests to that service |
 //! | the front end is lost, too | from its return until NATS has all its votes and copies again |
 //! | a node is lost, alone or with the front end that leads | from the cut until a server of it begins to boot elsewhere, from the copy of its disk; by the defaults of the settings |
 
@@ -15,6 +16,7 @@ use std::{
 };
 
 use serde::Serialize;
+use watari_contracts::Service;
 
 use super::{
     healing,
@@ -45,7 +47,7 @@ const VM: &str = "mail";
 pub enum Trial {
     /// The other front end is promoted.
     Promotion,
-    /// The scheduler that leads is killed.
+    /// One of the four services is killed where it leads, each in its turn; its NATS server lives.
     Killed,
     /// The front end that leads loses its power.
     Lost,
@@ -116,6 +118,8 @@ pub struct Run {
     pub trial: Trial,
     /// From where the services were led.
     pub site: &'static str,
+    /// The service that was killed, if that was what was tried.
+    pub service: Option<Service>,
     /// What is judged by the trial's bounds, in milliseconds; none if it was not come to.
     pub took_ms: Option<u64>,
     /// From the front end's return until NATS was whole, in milliseconds.
@@ -198,7 +202,8 @@ pub fn run(order: &Order, mut keep: impl FnMut(&Account)) -> anyhow::Result<Acco
     let (mut runs, mut ended_early) = (Vec::new(), None);
     'campaign: for number in 0..order.runs {
         for trial in &trials {
-            let attempt = Attempt { stage: &stage, trial: *trial, site: site_of(*trial, number), node: &node };
+            let site = site_of(*trial, number);
+            let attempt = Attempt { stage: &stage, trial: *trial, site, killed: killed_in(number), node: &node };
             let copied = match attempt.prepare() {
                 Ok(copied) => copied,
                 Err(error) => {
@@ -209,8 +214,9 @@ pub fn run(order: &Order, mut keep: impl FnMut(&Account)) -> anyhow::Result<Acco
             };
             let run = attempt.run(runs.len(), chance.millis(0, 2_000), copied.as_ref());
             let took = run.took_ms.map_or_else(|| "not come to".to_owned(), |ms| format!("{ms} ms"));
+            let whom = run.service.map_or_else(String::new, |service| format!(" ({})", service.name()));
             eprintln!(
-                "{}/{}: {} led from {}: {took}",
+                "{}/{}: {}{whom} led from {}: {took}",
                 runs.len() + 1,
                 order.runs * trials.len(),
                 trial.name(),
@@ -235,6 +241,24 @@ const fn site_of(trial: Trial, number: usize) -> &'static str {
     if trial.is_of_node() || number.is_multiple_of(2) { "myodaiji" } else { "yamate" }
 }
 
+/// Which service is killed: each once in four runs. They begin with another each time, so that each is killed on both
+/// campuses, which take turns, too.
+const fn killed_in(number: usize) -> Service {
+    let services = Service::OF_FRONT;
+    services[(number + number / services.len()) % services.len()]
+}
+
+/// The longest wait that is judged: if a service was killed, that of the requests to it.
+fn longest_ms(killed: Option<Service>, wrote: &Wrote) -> u64 {
+    let (written, beside) = (wrote.waits.longest_ms, wrote.beside.longest_ms);
+    match killed {
+        None => written,
+        // What is written are requests to it, too.
+        Some(Service::Scheduler) => written.max(beside),
+        Some(_) => beside,
+    }
+}
+
 /// Where the server runs, once it is at home.
 fn node_of_myodaiji(stage: &Stage) -> anyhow::Result<String> {
     stage.until_nodes_ready()?;
@@ -256,6 +280,8 @@ struct Attempt<'a> {
     stage: &'a Stage,
     trial: Trial,
     site: &'static str,
+    /// The service that is to be killed if that is what is tried.
+    killed: Service,
     node: &'a str,
 }
 
@@ -274,7 +300,8 @@ impl Attempt<'_> {
     }
 
     fn run(&self, number: usize, before: Duration, copied: Option<&Copied>) -> Run {
-        let load = Load::start(&self.stage.lab, &format!("f{number}"));
+        let service = (self.trial == Trial::Killed).then_some(self.killed);
+        let load = Load::start(&self.stage.lab, &format!("f{number}"), service);
         thread::sleep(before);
         let struck = load.until_answered(ANSWERED).and_then(|()| self.strike(&load, copied));
         let stood = struck.is_err().then(|| self.stage.look());
@@ -290,12 +317,16 @@ impl Attempt<'_> {
         let wrong = [struck.err(), healed.err(), stayed.err(), unwritten];
         let complaints: Vec<String> = wrong.into_iter().flatten().map(|error| format!("{error:#}")).collect();
         let (acknowledged, unanswered, waited_ms, lost) = match wrote {
-            Ok(Wrote { acknowledged, waits, lost }) => (acknowledged, waits.failed, Some(waits.longest_ms), lost),
+            Ok(wrote) => {
+                let unanswered = wrote.waits.failed + wrote.beside.failed;
+                (wrote.acknowledged, unanswered, Some(longest_ms(service, &wrote)), wrote.lost)
+            }
             Err(_) => (0, 0, None, Vec::new()),
         };
         Run {
             trial: self.trial,
             site: self.site,
+            service,
             took_ms: if self.trial.is_of_node() { begun_ms } else { waited_ms },
             restored_ms,
             acknowledged,
@@ -315,7 +346,7 @@ impl Attempt<'_> {
                 let other = if self.site == "myodaiji" { "yamate" } else { "myodaiji" };
                 lab.watari(&["frontend", "promote", other, "--wait", "--wait-timeout", "30s"])?;
             }
-            Trial::Killed => healing::kill(lab, front, "watari-scheduler")?,
+            Trial::Killed => healing::kill(lab, front, &format!("watari-{}", self.killed.name()))?,
             Trial::Lost => drop(lab.run(&["power-off", front])?),
             Trial::Frozen => healing::freeze(lab, front)?,
             Trial::Cut => drop(lab.run(&["cut", self.site])?),
@@ -353,11 +384,13 @@ impl Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requests::Waits;
 
     fn run(trial: Trial, took_ms: u64) -> Run {
         Run {
             trial,
             site: "yamate",
+            service: (trial == Trial::Killed).then_some(Service::Network),
             took_ms: Some(took_ms),
             restored_ms: (trial == Trial::Lost).then_some(9_000),
             acknowledged: 10,
@@ -382,5 +415,36 @@ mod tests {
         assert!(!account(vec![lost, run(Trial::Lost, 1)]).sound());
         let unmended = Account { ended_early: Some("a node is away".to_owned()), ..good };
         assert!(!unmended.sound());
+    }
+
+    #[test]
+    fn twenty_runs_kill_each_service_five_times_and_on_both_campuses() {
+        for service in Service::OF_FRONT {
+            let sites: Vec<&str> = (0..20)
+                .filter(|number| killed_in(*number) == service)
+                .map(|number| site_of(Trial::Killed, number))
+                .collect();
+            assert_eq!(sites.len(), 5, "{service:?}");
+            assert!(sites.contains(&"myodaiji") && sites.contains(&"yamate"), "{service:?}: {sites:?}");
+        }
+    }
+
+    #[test]
+    fn a_killed_service_is_judged_by_the_requests_to_it() {
+        let waits = |longest_ms| Waits { longest_ms, ..Waits::default() };
+        let wrote =
+            |written, beside| Wrote { acknowledged: 1, waits: waits(written), beside: waits(beside), lost: Vec::new() };
+        assert_eq!(longest_ms(None, &wrote(7, 0)), 7);
+        assert_eq!(longest_ms(Some(Service::Network), &wrote(7, 3)), 3);
+        assert_eq!(longest_ms(Some(Service::Monitor), &wrote(3, 7)), 7);
+        assert_eq!(longest_ms(Some(Service::Scheduler), &wrote(7, 3)), 7, "what is written is asked of it");
+        assert_eq!(longest_ms(Some(Service::Scheduler), &wrote(3, 7)), 7);
+    }
+
+    #[test]
+    fn the_report_tells_which_service_was_killed() {
+        let told = |trial| serde_json::to_value(run(trial, 1)).unwrap()["service"].clone();
+        assert_eq!(told(Trial::Killed), "network");
+        assert!(told(Trial::Lost).is_null());
     }
 }

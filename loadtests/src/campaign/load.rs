@@ -13,7 +13,10 @@ use std::{
 use anyhow::{anyhow, ensure};
 use tokio::sync::watch;
 use watari_chassis::Bus;
-use watari_contracts::scheduler::{AddKey, DeleteKey, ListKeys};
+use watari_contracts::{
+    Service,
+    scheduler::{AddKey, DeleteKey, ListKeys},
+};
 use watari_model::KeyName;
 
 use super::HEALING;
@@ -45,17 +48,20 @@ pub(super) struct Wrote {
     pub(super) acknowledged: usize,
     /// How they were answered.
     pub(super) waits: Waits,
+    /// How the service answered that was asked beside each, if one was.
+    pub(super) beside: Waits,
     /// What was acknowledged and is not there.
     pub(super) lost: Vec<String>,
 }
 
 impl Load {
-    /// Begins to write, under names that begin with `run`.
-    pub(super) fn start(lab: &Lab, run: &str) -> Self {
+    /// Begins to write, under names that begin with `run`. If a service is given, it is asked beside each write. A write
+    /// counts when both are answered, so that none does while that service is silent.
+    pub(super) fn start(lab: &Lab, run: &str, beside: Option<Service>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let (counter, run) = (Arc::clone(&acknowledged), run.to_owned());
-        let client = requests::at_client(lab, async move |bus| write(&bus, &run, &counter, stopped).await);
+        let client = requests::at_client(lab, async move |bus| write(&bus, &run, beside, &counter, stopped).await);
         Self { stop, acknowledged, client }
     }
 
@@ -82,13 +88,25 @@ impl Load {
     }
 }
 
-async fn write(bus: &Bus, run: &str, acknowledged: &AtomicUsize, stop: watch::Receiver<bool>) -> anyhow::Result<Wrote> {
-    let mut waits = Waits::default();
+async fn write(
+    bus: &Bus,
+    run: &str,
+    beside: Option<Service>,
+    acknowledged: &AtomicUsize,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<Wrote> {
+    let (mut waits, mut waits_beside) = (Waits::default(), Waits::default());
     let (mut there, mut unsure) = (Vec::new(), Vec::new());
     while !*stop.borrow() {
         let name: KeyName = format!("load-{run}-{}", waits.requests).parse()?;
         let add = AddKey { request_id: Some(name.to_string()), name: name.clone(), public_key: KEY.to_owned() };
-        if waits.ask(bus, &add).await {
+        let asking = async {
+            if let Some(service) = beside {
+                waits_beside.ask_service(bus, service).await;
+            }
+        };
+        let (added, ()) = tokio::join!(waits.ask(bus, &add), asking);
+        if added {
             acknowledged.fetch_add(1, Ordering::Relaxed);
             there.push(name);
         } else {
@@ -102,7 +120,7 @@ async fn write(bus: &Bus, run: &str, acknowledged: &AtomicUsize, stop: watch::Re
     for name in there.into_iter().chain(unsure) {
         let _ = bus.request_patiently(&DeleteKey { name }, LOOKING).await;
     }
-    Ok(Wrote { acknowledged, waits, lost })
+    Ok(Wrote { acknowledged, waits, beside: waits_beside, lost })
 }
 
 /// What is not listed. A service that has just begun to lead may still be answered for by the one before.

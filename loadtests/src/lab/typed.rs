@@ -218,6 +218,13 @@ fn a_demo_of_which_any_claim_fails_has_failed() {
     let mut account = account();
     let (status, claims, wrong) = report(&account, "en");
     assert!(status == Some(0) && claims > 15 && wrong == 0, "{status:?}: {claims} claims, {wrong} wrong");
+    for (path, spoilt) in
+        [("/connection/echoes", json!(0)), ("/connection/longest_gap_ms", json!(null)), ("/held/echoes", json!(0))]
+    {
+        let sound = std::mem::replace(account.pointer_mut(path).unwrap(), spoilt);
+        assert_eq!(report(&account, "en"), (Some(1), claims - 1, 1), "{path}");
+        *account.pointer_mut(path).unwrap() = sound;
+    }
     account["seconds"] = 360.into();
     assert_eq!(report(&account, "en"), (Some(1), claims - 1, 1));
     for (path, spoilt) in [

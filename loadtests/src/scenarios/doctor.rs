@@ -10,6 +10,7 @@ use super::{Stage, until};
 
 mod around;
 mod more;
+mod silent;
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -23,9 +24,9 @@ pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("the_doctor_names_an_image_that_one_site_has_alone", image_at_one_site),
     ("the_doctor_names_what_people_have_made_that_cannot_go_well", more::made_by_people),
     ("the_doctor_names_a_witness_without_power_and_a_service_that_nobody_leads", more::unanswered),
-    ("the_doctor_names_a_node_that_holds_its_servers_to_nothing_and_lacks_firmware", more::unprotected),
+    ("the_doctor_names_a_node_of_little_room_and_another_qemu_that_holds_its_servers_to_nothing", more::unprotected),
     ("the_doctor_names_what_somebody_may_not_ask", more::not_permitted),
-    ("the_doctor_names_a_node_that_is_silent_then_its_whole_campus_and_a_node_that_is_known_to_be_off", more::silent),
+    ("the_doctor_names_a_node_that_is_silent_then_its_whole_campus_and_a_node_that_is_known_to_be_off", silent::nodes),
 ];
 
 /// Where nothing runs that another scenario needs.
@@ -283,16 +284,17 @@ fn mended(stage: &Stage) -> anyhow::Result<()> {
     let done = stage.on_host(NODE, |ask| {
         let stop = || {
             stage.at_node(&["chmod", "0644", KEY])?;
+            stage.at_node(&["timedatectl", "set-ntp", "false"])?;
             stage.lab.run(&["stop", NODE, "libvirtd"])?;
             let found = ask(&[])?;
-            let named = found.names("host.service-stopped", "libvirtd") && found.names("host.key-open", KEY);
-            ensure!(named, "on the node itself it finds {:?}", found.0);
+            let stopped = [("host.service-stopped", "libvirtd"), ("host.key-open", KEY), ("host.clock-free", NODE)];
+            ensure!(found.names_all(&stopped), "on the node itself it finds {:?}", found.0);
             Ok(())
         };
         let fix = || {
             let found = ask(&["--fix", "--yes"])?;
-            let left = ["host.service-stopped", "host.key-open"].iter().any(|code| found.codes().contains(code));
-            ensure!(!left, "it has not mended {:?}", found.0);
+            let mended = ["host.service-stopped", "host.key-open", "host.clock-free"];
+            ensure!(!mended.iter().any(|code| found.codes().contains(code)), "it has not mended {:?}", found.0);
             let mode = fs::metadata(&key)?.permissions().mode();
             ensure!(mode & 0o007 == 0, "everybody can read the key: {mode:o}");
             Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{Stage, guards::Listener, until};
+use super::{Stage, guards::Listener, segment::CAMPUS, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -35,7 +35,16 @@ fn both(stage: &Stage) -> anyhow::Result<()> {
     let subnets =
         ["--cidr", "203.0.113.0/24", "--range", "203.0.113.230-203.0.113.233", "--cidr6", "2001:db8:0:1::/64"];
     stage.watari(&[&["network", "create", "dual", "--provider"], &subnets[..]].concat())?;
-    stage.create("dual", "dual", &[])?;
+    // The first of the range would be drawn, and what goes with it is the client's.
+    let strange = ["203.0.113.230", "2001:db8:0:1::cb00:71e6"];
+    let alias = format!("{}/64", strange[1]);
+    stage.client(&["ip", "addr", "add", &alias, "dev", CAMPUS, "nodad"])?;
+    let made = stage.create("dual", "dual", &[]);
+    stage.client(&["ip", "addr", "del", &alias, "dev", CAMPUS])?;
+    made?;
+    let marked = stage.show("network", "dual")?["strangers"].clone();
+    let told = [&marked[0]["address"], &marked[0]["address6"]];
+    ensure!(told == strange && stage.address("dual")? != strange[0], "marked are {marked}");
     let addresses = stage.show("vm", "dual")?["addresses"].clone();
     let own =
         |n: usize| addresses[n].as_str().map(str::to_owned).with_context(|| format!("no address {n}: {addresses}"));

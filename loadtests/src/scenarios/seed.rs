@@ -1,9 +1,9 @@
-//! A real Debian guest with cloud-init: it is who it was told to be, and stays so over a crossing.
+//! A real Debian guest with cloud-init, on a network of each kind: it is who it was told to be, and stays so over a crossing.
 
 use anyhow::{Context, bail, ensure};
 
 use super::{Stage, until};
-use crate::lab::NODES;
+use crate::{answer, lab::NODES};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
@@ -13,6 +13,8 @@ pub(super) const SCENARIOS: &[(&str, Run)] =
     &[("a_debian_guest_takes_its_name_key_and_user_data_and_keeps_them_over_a_crossing", debian)];
 
 const VM: &str = "deb";
+/// The network of its second card, which the guest calls eth1 as it is told.
+const OVERLAY: &str = "desks";
 /// Where the client keeps the two keys: one that the server knows, one that it does not.
 const FOLDER: &str = "/var/tmp/watari-seed";
 /// Under emulation, systemd and cloud-init's Python take their time.
@@ -58,7 +60,9 @@ fn begins(stage: &Stage) -> anyhow::Result<()> {
         let image = stage.lab.run(&["guest-image", "debian"])?;
         stage.watari(&["image", "import", image.trim(), "--name", "debian", "--wait"])?;
     }
-    let who = ["vm", "create", VM, "--image", "debian", "--network", "campus", "--site", "myodaiji"];
+    stage.overlay(OVERLAY, "10.19.0")?;
+    let who =
+        ["vm", "create", VM, "--image", "debian", "--network", "campus", "--network", OVERLAY, "--site", "myodaiji"];
     let size = ["--memory", "512MiB", "--disk", "2GiB", "--hostname", "desk.example.jp"];
     let told = ["--key", "desk", "--user-data", &file, "--wait"];
     stage.watari(&[&who[..], &size[..], &told[..]].concat()).map(drop)
@@ -75,10 +79,36 @@ fn debian(stage: &Stage) -> anyhow::Result<()> {
     }
     let uuid = stage.show("vm", VM)?["uuid"].as_str().unwrap_or_default().to_owned();
     stage.watari(&["vm", "delete", VM, "--yes", "--wait"])?;
+    stage.watari(&["network", "delete", OVERLAY, "--yes"])?;
     stage.watari(&["key", "delete", "desk", "--yes"])?;
     client(stage, &["rm", "-rf", FOLDER])?;
     let left = seeds(stage, &uuid);
     ensure!(left.is_empty(), "the seed volume of the deleted server is still on {left:?}");
+    Ok(())
+}
+
+/// What the guest itself is answered by the metadata address: the status and the text.
+fn metadata(stage: &Stage, address: &str, question: &str, header: &str) -> anyhow::Result<(u16, String)> {
+    let lines = format!(r"{question} HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n{header}\r\n\r\n");
+    let asks = format!("exec 3<>/dev/tcp/169.254.169.254/80 && printf \"{lines}\" >&3 && cat <&3");
+    let told = ssh(stage, "known", address, &format!("bash -c '{asks}'"))?;
+    answer::read(&mut told.as_bytes())
+}
+
+/// Packets of the overlay network's size by its card, and of the metadata address who it is, with a token and not without.
+fn is_told_of_itself(stage: &Stage, address: &str) -> anyhow::Result<()> {
+    let carried = stage.show("network", OVERLAY)?["overlay"]["mtu"].to_string();
+    let mtu = ssh(stage, "known", address, "cat /sys/class/net/eth1/mtu")?;
+    ensure!(mtu.trim() == carried, "its card on {OVERLAY} sends packets of {mtu:?}, the network carries {carried}");
+    let (question, nothing) = ("GET /latest/meta-data/instance-id", "Accept: */*");
+    let refused = metadata(stage, address, question, nothing)?;
+    ensure!(refused == (401, String::new()), "without a token it is told {refused:?}");
+    let lifetime = "X-aws-ec2-metadata-token-ttl-seconds: 60";
+    let (status, token) = metadata(stage, address, "PUT /latest/api/token", lifetime)?;
+    ensure!(status == 200, "it is given no token: {status}");
+    let told = metadata(stage, address, question, &format!("X-aws-ec2-metadata-token: {token}"))?;
+    let uuid = stage.show("vm", VM)?["uuid"].as_str().context("no uuid")?.to_owned();
+    ensure!(told == (200, uuid), "it is told that it is {told:?}");
     Ok(())
 }
 
@@ -91,6 +121,7 @@ fn logs_in_by_key(stage: &Stage) -> anyhow::Result<()> {
     until(BOOTS, "user-data was carried out", || {
         Ok(ssh(stage, "known", &address, "cat /run/seeded")?.contains("done"))
     })?;
+    is_told_of_itself(stage, &address)?;
 
     let boot = "cat /proc/sys/kernel/random/boot_id";
     let before = ssh(stage, "known", &address, boot)?;
@@ -99,6 +130,7 @@ fn logs_in_by_key(stage: &Stage) -> anyhow::Result<()> {
     let to = stage.other_side(VM)?;
     stage.watari(&["vm", "migrate", VM, "--to", to, "--wait"])?;
     ensure!(ssh(stage, "known", &address, boot)? == before, "the crossing booted it");
+    is_told_of_itself(stage, &address).with_context(|| format!("at {to}"))?;
     // Past the guest's own memory of it, from the volume that was made at the other end.
     ssh(stage, "known", &address, "sudo sh -c 'echo 3 > /proc/sys/vm/drop_caches'")?;
     ensure!(ssh(stage, "known", &address, digest)? == volume, "the seed volume changed on the way");

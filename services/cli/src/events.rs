@@ -141,7 +141,8 @@ fn show(ctx: &Context, live: Live) -> Result<(), Failure> {
             let Event { at, bucket, summary, .. } = live.event;
             let kind = states::shown(ctx.out.lang, &bucket);
             let summary = happenings::told(ctx.out.lang, &summary);
-            ctx.out.text(&format!("{}  {kind:<11} {summary}", format::moment(at)))
+            let line = format!("{}  {kind:<11} {summary}", format::moment(at));
+            ctx.out.text(&ctx.out.written(&line))
         }
     }
 }

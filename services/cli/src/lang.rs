@@ -82,6 +82,24 @@ impl Signs {
     pub fn of_environment() -> Self {
         Self::of_locale(|name| std::env::var(name).ok())
     }
+
+    /// What stands between what was and what is.
+    #[must_use]
+    pub const fn arrow(self) -> &'static str {
+        match self {
+            Self::Unicode => "→",
+            Self::Ascii => "->",
+        }
+    }
+
+    /// An English text with these signs in place of those of Unicode.
+    #[must_use]
+    pub fn written(self, text: &str) -> String {
+        match self {
+            Self::Unicode => text.to_owned(),
+            Self::Ascii => text.replace('→', self.arrow()).replace('…', "..."),
+        }
+    }
 }
 
 /// The first of these variables that is set and not empty.
@@ -145,6 +163,7 @@ mod tests {
             assert_eq!(signs(&[("LANG", locale)]), Signs::Unicode, "{locale}");
         }
         assert_eq!(signs(&[]), Signs::Ascii);
+        assert_eq!([Signs::Unicode, Signs::Ascii].map(|signs| signs.written("a → b…")), ["a → b…", "a -> b..."]);
         assert_eq!(signs(&[("LC_CTYPE", "C"), ("LANG", "ja_JP.UTF-8"), ("LC_MESSAGES", "ja_JP.UTF-8")]), Signs::Ascii);
     }
 }

@@ -49,7 +49,7 @@ pub mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use failure::Failure;
 use lang::Lang;
@@ -100,11 +100,11 @@ pub fn main() -> ExitCode {
 
 /// What is typed, or what the parser has to say: also help, in the person's language.
 fn parsed(lang: Lang) -> Result<Options, clap::Error> {
-    if lang == Lang::En {
-        return Options::try_parse_from(typed(std::env::args_os()));
-    }
-    let mut command = texts::help::in_japanese(Options::command());
-    let mut matches = command.try_get_matches_from_mut(typed(std::env::args_os()))?;
+    let mut command = match lang {
+        Lang::En => Options::command(),
+        Lang::Ja => texts::help::in_japanese(Options::command()),
+    };
+    let mut matches = parsing::read(&mut command, &typed(std::env::args_os()))?;
     Options::from_arg_matches_mut(&mut matches).map_err(|told| told.format(&mut command))
 }
 

@@ -1,4 +1,4 @@
-//! `watari manual`: the manual's pages, for packages. It is hidden: who has a package has the pages.
+//! `watari manual`: the manual's pages, for packages, and for whoever has the program alone.
 
 use std::{fs, io, path::PathBuf};
 
@@ -22,6 +22,12 @@ const HEADINGS: [(&str, &str); 4] =
 
 /// Write the manual's pages, one a command, into a folder
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  watari manual ~/.local/share/man/man1
+  watari manual /usr/local/share/man/ja/man1 --lang ja
+
+Debian's package `watari` has them in place: man watari, man watari-vm-create.")]
 pub struct Manual {
     /// The folder, which must be there
     #[arg(value_name = "DIR")]

@@ -287,11 +287,12 @@ fn segment(network: &NetworkView) -> String {
     }
 }
 
-/// Who has addresses that are none of ours, and who found out when.
+/// Who has addresses that are none of ours, or what goes with one by IPv6, and who found out when.
 fn strangers(network: &NetworkView) -> String {
     let told = |one: &Stranger| {
-        let Stranger { address, mac, node, seen_at } = one;
-        format!("{address} ({mac}, {node}, {})", format::moment(*seen_at))
+        let Stranger { address, address6, mac, node, seen_at } = one;
+        let address6 = address6.map(|address6| format!("{address6}, ")).unwrap_or_default();
+        format!("{address} ({address6}{mac}, {node}, {})", format::moment(*seen_at))
     };
     joined(network.strangers.iter().map(told))
 }

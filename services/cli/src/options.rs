@@ -209,7 +209,6 @@ pub enum Verb {
     #[command(hide = true)]
     Names(completion::Names),
     /// Write the manual's pages, one a command, into a folder
-    #[command(hide = true)]
     Manual(manual::Manual),
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     failure::Failure,
-    lang::Lang,
+    lang::{Lang, Signs},
     texts::{
         faults::Fault,
         words::{self, Word},
@@ -31,7 +31,7 @@ pub enum Format {
     Wide,
     /// For programs; the field names are stable.
     Json,
-    /// The same as YAML.
+    /// What json gives, as YAML.
     Yaml,
     /// For shells: names alone, one a line.
     Name,
@@ -134,6 +134,15 @@ impl Out {
         }
     }
 
+    /// A text for people, with the signs that their terminal has: whose takes no more than ASCII reads English.
+    #[must_use]
+    pub fn written(&self, text: &str) -> String {
+        match self.lang {
+            Lang::En => Signs::of_environment().written(text),
+            Lang::Ja => text.to_owned(),
+        }
+    }
+
     /// A value as programs read it: YAML if that is wanted, else JSON over several lines.
     ///
     /// # Errors
@@ -172,7 +181,7 @@ impl Out {
         match self.format {
             Format::Json | Format::Yaml => self.document(value),
             Format::Name => self.names(names),
-            Format::Table | Format::Wide => self.text(&text()),
+            Format::Table | Format::Wide => self.text(&self.written(&text())),
         }
     }
 
@@ -256,7 +265,10 @@ impl Out {
             (column.word().text(self.lang), align)
         };
         let headings: Vec<_> = columns.iter().map(heading).collect();
-        let (tones, rows): (Vec<Tone>, Vec<Vec<String>>) = rows.into_iter().unzip();
+        // An arrow of two letters takes room, too.
+        let written = |cells: Vec<String>| cells.iter().map(|cell| self.written(cell)).collect::<Vec<_>>();
+        let rows = rows.into_iter().map(|(tone, cells)| (tone, written(cells)));
+        let (tones, rows): (Vec<Tone>, Vec<Vec<String>>) = rows.unzip();
         let tones = if tone::is_shown() { tones } else { Vec::new() };
         fit::laid_out(&headings, &rows, &tones, pairs::columns())
     }
@@ -264,7 +276,8 @@ impl Out {
     /// Everything of one resource, for people: as wide as their terminal is.
     #[must_use]
     pub fn pairs(&self, pairs: &[(Word, String)]) -> String {
-        let texts: Vec<_> = pairs.iter().map(|(word, value)| (word.text(self.lang), value.as_str())).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(word, value)| (word.text(self.lang), self.written(value))).collect();
+        let texts: Vec<_> = pairs.iter().map(|(word, value)| (*word, value.as_str())).collect();
         pairs::laid_out(&texts, pairs::columns())
     }
 }

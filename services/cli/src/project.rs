@@ -220,7 +220,7 @@ fn bound(text: Option<&str>, most: impl Fn(&str) -> Result<u64, Failure>) -> Res
 }
 
 fn number(option: &str, text: &str) -> Result<u64, Failure> {
-    input::value(option, Said::new("a number, or none", "数、または none"), text)
+    input::value(option, Said::new("a whole number such as 20, or none", "20 のような整数、または none"), text)
 }
 
 fn sized(option: &str, text: &str, parse: fn(&str, &str) -> Result<u64, Refusal>) -> Result<u64, Failure> {

@@ -5,7 +5,7 @@ use watari_model::Refusal;
 
 use crate::{
     failure::Failure,
-    names::{self, Kind},
+    names::{self, Kind, Outages},
     session::Session,
 };
 
@@ -36,7 +36,7 @@ fn unknown(refusal: &Refusal) -> Option<(Kind, &String)> {
         Refusal::NodeUnknown { node } => (Kind::Node, node),
         Refusal::SiteUnknown { site } => (Kind::Site, site),
         Refusal::MigrationUnknown { migration } => (Kind::Migration, migration),
-        Refusal::OutageUnknown { outage } => (Kind::OutageOrSite, outage),
+        Refusal::OutageUnknown { outage } => (Kind::OutageOrSite(Outages::All), outage),
         Refusal::ImageUnknown { image } => (Kind::Image, image),
         Refusal::NetworkUnknown { network } => (Kind::Network, network),
         Refusal::SnapshotUnknown { vm, snapshot } => (Kind::Snapshot { vm: vm.clone() }, snapshot),

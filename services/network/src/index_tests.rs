@@ -86,6 +86,7 @@ fn a_strangers_address_is_nobodys_though_it_is_given_back() {
     let ports = [port(&net, first, &somebody(1), 0)];
     let stranger = |address| Stranger {
         address,
+        address6: None,
         mac: "02:00:00:00:00:07".to_owned(),
         node: "m1".parse().unwrap(),
         seen_at: net.created_at,

@@ -11,7 +11,7 @@ use watari_model::{
     NetworkName, Refusal, Said, SegmentName, Timestamp,
     network::{
         ENCAPSULATION, Ipv6, Kind, LEAST_IPV6_MTU, MOST_DNS, NODE_ADDRESS, Network, OVERLAY_MTUS, Overlay,
-        PROVIDER_MTUS, Range, Stranger, VLANS, VNIS,
+        PROVIDER_MTUS, Range, VLANS, VNIS,
     },
     node::Node,
     said,
@@ -507,7 +507,8 @@ fn apart(new: &Network, old: &Network) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Refusal::OutOfRange`] if it is none for servers, [`Refusal::AddressTaken`] if a machine of
-/// the network or another network of the segment has it, [`Refusal::AddressStrange`] if somebody answered for it.
+/// the network or another network of the segment has it, [`Refusal::AddressStrange`] or [`Refusal::AddressStrange6`] if
+/// somebody answered for it.
 pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -> Result<(), Refusal> {
     let cidr = network.cidr;
     if !cidr.contains(&address) || address == cidr.network() || address == cidr.broadcast() {
@@ -529,7 +530,7 @@ pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -
         )));
     }
     if let Some(stranger) = network.stranger_at(address) {
-        return Err(strange(network, stranger));
+        return Err(stranger.refusal(network));
     }
     let other = |n: &&&Network| n.range.contains(address) || n.fixtures().any(|a| a == address);
     match others.iter().find(other) {
@@ -538,16 +539,6 @@ pub(crate) fn fixed(address: Ipv4Addr, network: &Network, others: &[&Network]) -
             Err(taken(said!("network {other} on the same segment", "同じセグメントのネットワーク {other}")))
         }
         None => Ok(()),
-    }
-}
-
-/// A stranger has the address.
-pub(crate) fn strange(network: &Network, stranger: &Stranger) -> Refusal {
-    Refusal::AddressStrange {
-        network: network.name.to_string(),
-        address: stranger.address.to_string(),
-        mac: stranger.mac.clone(),
-        node: stranger.node.to_string(),
     }
 }
 

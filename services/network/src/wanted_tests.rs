@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use time::OffsetDateTime;
+use watari_model::network::Stranger;
 
 use super::*;
 
@@ -363,13 +364,19 @@ fn a_fixed_address_lies_in_the_subnet_and_belongs_to_nobody_else() {
     }
     let stranger = Stranger {
         address: "203.0.113.100".parse().unwrap(),
+        address6: None,
         mac: "02:00:00:00:00:07".to_owned(),
         node: "m1".parse().unwrap(),
         seen_at: NOW,
     };
-    let marked = Network { strangers: vec![stranger], ..network };
-    let strange = fixed("203.0.113.100".parse().unwrap(), &marked, &[]);
-    assert!(matches!(strange, Err(Refusal::AddressStrange { mac, .. }) if mac == "02:00:00:00:00:07"));
+    let by_ipv6 = Stranger { address6: Some("2001:db8::cb00:7164".parse().unwrap()), ..stranger.clone() };
+    let asks = |stranger| {
+        let marked = Network { strangers: vec![stranger], ..network.clone() };
+        fixed("203.0.113.100".parse().unwrap(), &marked, &[])
+    };
+    assert!(matches!(asks(stranger), Err(Refusal::AddressStrange { mac, .. }) if mac == "02:00:00:00:00:07"));
+    let strange = asks(by_ipv6);
+    assert!(matches!(&strange, Err(Refusal::AddressStrange6 { address6, .. }) if address6 == "2001:db8::cb00:7164"));
 }
 
 proptest! {

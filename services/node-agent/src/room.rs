@@ -111,7 +111,7 @@ impl Room {
                     "ノード {node} の空きメモリは {available_mib} MiB (うち {promised_mib} MiB は予約済み) で、{needed} MiB が必要です"
                 ),
             );
-            return Err(Refusal::NoRoom { vm: vm.to_string(), detail });
+            return Err(Refusal::NoRoom { vm: vm.to_string(), detail, help: None });
         }
         self.fits_disk(claims, uuid, need.disk_gib, free_gib)
     }

@@ -229,6 +229,9 @@ pub struct ReplacePort {
     pub vm_uuid: String,
     /// The address that is a stranger's.
     pub address: Ipv4Addr,
+    /// What goes with it by IPv6, if it is that which the stranger has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// Who answered for it.
     pub mac: String,
     /// The node that asked.

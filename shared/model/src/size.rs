@@ -21,8 +21,8 @@ pub fn parse_memory(field: &str, text: &str) -> Result<u64, Refusal> {
     read(text).filter(|mib| MEMORY_MIB.contains(mib)).ok_or_else(|| {
         let (least, most) = (written(*MEMORY_MIB.start()), written(*MEMORY_MIB.end()));
         let allowed = said!(
-            "a size from {least} to {most}, such as 192MiB or 2GiB",
-            "192MiB や 2GiB のような、{least}～{most} の大きさ"
+            "a size with its unit (MiB, GiB or TiB) from {least} to {most}, such as 192MiB or 2GiB",
+            "192MiB や 2GiB のような、単位 (MiB、GiB、TiB) の付いた {least}～{most} の大きさ"
         );
         refused(field, text, allowed)
     })
@@ -36,8 +36,8 @@ pub fn parse_disk(field: &str, text: &str) -> Result<u64, Refusal> {
     whole_gib(text).filter(|gib| DISK_GIB.contains(gib)).ok_or_else(|| {
         let (least, most) = (written(*DISK_GIB.start() * MIB_PER_GIB), written(*DISK_GIB.end() * MIB_PER_GIB));
         let allowed = said!(
-            "a size from {least} to {most} in whole GiB, such as 2GiB",
-            "2GiB のような、{least}～{most} で 1GiB 単位の大きさ"
+            "a size with its unit from {least} to {most} in whole GiB, such as 2GiB",
+            "2GiB のような、単位の付いた {least}～{most} で 1GiB 刻みの大きさ"
         );
         refused(field, text, allowed)
     })
@@ -50,7 +50,11 @@ pub fn parse_disk(field: &str, text: &str) -> Result<u64, Refusal> {
 pub fn parse_vcpus(field: &str, text: &str) -> Result<u32, Refusal> {
     text.parse::<u32>().ok().filter(|vcpus| VCPUS.contains(vcpus)).ok_or_else(|| {
         let (least, most) = (*VCPUS.start(), *VCPUS.end());
-        refused(field, text, said!("a number of CPUs from {least} to {most}", "{least}～{most} の CPU 数"))
+        refused(
+            field,
+            text,
+            said!("a number of CPUs from {least} to {most}, such as 2", "2 のような、{least}～{most} の CPU 数"),
+        )
     })
 }
 
@@ -60,7 +64,10 @@ pub fn parse_vcpus(field: &str, text: &str) -> Result<u32, Refusal> {
 /// As [`parse_memory`].
 pub fn parse_mib(field: &str, text: &str) -> Result<u64, Refusal> {
     read(text).filter(|mib| *mib > 0).ok_or_else(|| {
-        let allowed = Said::new("at least 1MiB, such as 192MiB or 2GiB", "192MiB や 2GiB のような、1MiB 以上の大きさ");
+        let allowed = Said::new(
+            "a size with its unit (MiB, GiB or TiB), at least 1MiB, such as 192MiB or 2GiB",
+            "192MiB や 2GiB のような、単位 (MiB、GiB、TiB) の付いた 1MiB 以上の大きさ",
+        );
         refused(field, text, allowed)
     })
 }
@@ -71,8 +78,10 @@ pub fn parse_mib(field: &str, text: &str) -> Result<u64, Refusal> {
 /// As [`parse_disk`].
 pub fn parse_gib(field: &str, text: &str) -> Result<u64, Refusal> {
     whole_gib(text).filter(|gib| *gib > 0).ok_or_else(|| {
-        let allowed =
-            Said::new("at least 1GiB, in whole GiB, such as 2GiB", "2GiB のような、1GiB 以上で 1GiB 単位の大きさ");
+        let allowed = Said::new(
+            "a size with its unit, at least 1GiB, in whole GiB, such as 2GiB",
+            "2GiB のような、単位の付いた 1GiB 以上で 1GiB 刻みの大きさ",
+        );
         refused(field, text, allowed)
     })
 }
@@ -143,19 +152,26 @@ mod tests {
     #[test]
     fn whatever_is_wrong_with_a_servers_size_the_least_and_the_most_are_named_with_their_unit() {
         let told = |refusal: Refusal| (refusal.english().remedy, refusal.japanese().remedy);
-        for text in ["0", "0MiB", "31MiB", "5TiB", "much", "99999999999999999999GiB"] {
+        for text in ["0", "128", "-1", "0MiB", "31MiB", "5TiB", "much", "99999999999999999999GiB"] {
             let (en, ja) = told(parse_memory("--memory", text).unwrap_err());
-            assert_eq!(en, "for --memory give a size from 32MiB to 4TiB, such as 192MiB or 2GiB", "{text}");
-            assert!(ja.contains("--memory") && ja.contains("32MiB～4TiB"), "{text}: {ja}");
+            let size = "a size with its unit (MiB, GiB or TiB) from 32MiB to 4TiB, such as 192MiB or 2GiB";
+            assert_eq!(en, format!("for --memory give {size}"), "{text}");
+            assert!(
+                ja.contains("--memory") && ja.contains("単位 (MiB、GiB、TiB) の付いた 32MiB～4TiB"),
+                "{text}: {ja}"
+            );
         }
         for text in ["0", "0GiB", "10MiB", "65TiB", "much"] {
             let (en, ja) = told(parse_disk("--disk", text).unwrap_err());
-            assert_eq!(en, "for --disk give a size from 1GiB to 64TiB in whole GiB, such as 2GiB", "{text}");
+            assert_eq!(
+                en, "for --disk give a size with its unit from 1GiB to 64TiB in whole GiB, such as 2GiB",
+                "{text}"
+            );
             assert!(ja.contains("--disk") && ja.contains("1GiB～64TiB"), "{text}: {ja}");
         }
         for text in ["0", "257", "-1", "99999999999", "two"] {
             let (en, ja) = told(parse_vcpus("--vcpus", text).unwrap_err());
-            assert_eq!(en, "for --vcpus give a number of CPUs from 1 to 256", "{text}");
+            assert_eq!(en, "for --vcpus give a number of CPUs from 1 to 256, such as 2", "{text}");
             assert!(ja.contains("--vcpus") && ja.contains("1～256"), "{text}: {ja}");
         }
         assert_eq!([1, 256].map(|vcpus| parse_vcpus("--vcpus", &vcpus.to_string())), [Ok(1), Ok(256)]);

@@ -86,7 +86,9 @@ pub(super) enum Harm {
 const SITES: [&str; 2] = ["myodaiji", "yamate"];
 const HALVES: [[&str; 2]; 6] = [["m1", "m2"], ["y1", "y2"], ["m1", "y1"], ["m2", "y2"], ["m1", "y2"], ["m2", "y1"]];
 const OF_FRONT: [&str; 5] = ["watari-scheduler", "watari-image", "watari-network", "watari-monitor", "nats-server"];
-const OF_NODE: [&str; 2] = ["watari-node-agent", "libvirtd"];
+const OF_NODE: [&str; 3] = ["watari-node-agent", "libvirtd", DHCP];
+/// What hands addresses out: a process for each network that has servers on the node, which the agent starts anew.
+pub(super) const DHCP: &str = "dnsmasq";
 /// Where a node's servers have their disks, and a host's NATS server its store.
 pub(super) const DISKS: &str = "/var/lib/watari/disks";
 pub(super) const STORE: &str = "/var/lib/nats";
@@ -269,6 +271,8 @@ fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use watari_testkit::TempDir;
 
     use super::*;
@@ -282,8 +286,16 @@ mod tests {
         };
         assert_eq!(drawn(3), drawn(3));
         assert_ne!(drawn(3), drawn(4));
-        let struck: std::collections::BTreeSet<_> = drawn(3).iter().flat_map(Blow::touches).collect();
+        let struck: BTreeSet<_> = drawn(3).iter().flat_map(Blow::touches).collect();
         assert_eq!(struck.len(), VOTERS.len() + NODES.len() + SITES.len());
+        let killed: BTreeSet<_> = drawn(3)
+            .into_iter()
+            .filter_map(|blow| match blow {
+                Blow::Kill(_, program) => Some(program),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(killed, OF_FRONT.into_iter().chain(OF_NODE).collect::<BTreeSet<_>>());
     }
 
     #[test]

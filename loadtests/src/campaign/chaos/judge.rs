@@ -8,7 +8,10 @@ use std::{
 use anyhow::Context;
 use serde_json::Value;
 
-use super::{blow::DISKS, books::Books};
+use super::{
+    blow::{DHCP, DISKS},
+    books::Books,
+};
 use crate::{
     beacon::Beacons,
     campaign::{processors::Processors, until_right},
@@ -20,6 +23,8 @@ use crate::{
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Where a node's DHCP has whom it answers: a folder for each network, a file for each card.
+const ANSWERED: &str = "/run/watari/dhcp";
 /// So many more consumers than at the beginning are no storm: some come and go with who looks something up.
 const FEW: u64 = 12;
 
@@ -128,6 +133,9 @@ impl<'a> Judge<'a> {
             if let Some(what) = mislocked(lab, &vms, name)? {
                 return Ok(Some(what));
             }
+            if let Some(what) = unserved(lab, &vms, name)? {
+                return Ok(Some(what));
+            }
         }
         let (nodes, networks) = (lab.watari(&["node", "list"])?, lab.watari(&["network", "list"])?);
         let books = Books { vms, nodes, networks, ports: lab.watari(&["port", "list"])? };
@@ -145,6 +153,23 @@ impl<'a> Judge<'a> {
         let now = consumers(lab)?;
         Ok((now > before + FEW).then(|| format!("NATS has {now} consumers, and had {before} before")))
     }
+}
+
+/// What a server would not be given, that asked for its address now: its node's DHCP lives, and answers it with what the
+/// books say.
+fn unserved(lab: &Lab, vms: &Value, name: &str) -> anyhow::Result<Option<String>> {
+    let vm = vms.as_array().into_iter().flatten().find(|vm| vm["name"] == name).context("the books have it not")?;
+    let text = |value: &Value| value.as_str().map(str::to_owned).context("the books do not say all of it");
+    let (node, uuid, network, address) =
+        (text(&vm["node"])?, text(&vm["uuid"])?, text(&vm["networks"][0])?, text(&vm["addresses"][0])?);
+    if lab.pids(&node, DHCP).is_empty() {
+        return Ok(Some(format!("nobody hands out addresses on {node}, where {name} runs")));
+    }
+    let card = format!("{ANSWERED}/{network}.hosts/{uuid}.0");
+    let told = lab.run(&["exec", &node, "--", "cat", &card])?;
+    // MAC, address, and more.
+    let right = told.split(',').nth(1) == Some(address.as_str());
+    Ok((!right).then(|| format!("{name} is answered {told:?} on {node}, the books say {address}")))
 }
 
 /// Where the disk of a server is locked, unless that is at the node that the books name and nowhere else.

@@ -11,16 +11,29 @@ use crate::scenarios::{Stage, until};
 const NOWHERE: &str = "nowhere.invalid";
 /// Where a node's packets are dropped.
 const CLOSED: &str = "m2";
+/// What the node asks that one whether it is there waits in a line of its own, which a second asker keeps full: kernels need
+/// no netem for that. Nothing else is slow, also no large packet.
+const SLOW: &str = "tc qdisc add dev mgmt0 root handle 1: htb
+    tc class add dev mgmt0 parent 1: classid 1:1 htb rate 8kbit burst 100 cburst 100 quantum 1500
+    tc qdisc add dev mgmt0 parent 1:1 pfifo limit 3
+    tc filter add dev mgmt0 parent 1: protocol ip u32 match ip dst 10.88.0.12 match ip protocol 1 0xff \
+        match u16 0x0000 0xff00 at 2 flowid 1:1
+    ping -n -q -i 0.08 -w 120 10.88.0.12 >/dev/null 2>&1 &
+    echo $! >/run/asker.pid";
+const QUICK: &str = "tc qdisc del dev mgmt0 root 2>/dev/null || true
+    [ ! -e /run/asker.pid ] || kill \"$(cat /run/asker.pid)\" 2>/dev/null || true
+    rm -f /run/asker.pid";
 /// Where the kernel tells of AppArmor's profiles.
 const SECURITY: &str = "/sys/kernel/security";
 
 /// Who is on the way, and what is broken there and on the node itself, is named together, and no longer when it is mended.
 pub(super) fn node(stage: &Stage) -> anyhow::Result<()> {
-    const BROKEN: [(&str, &str); 8] = [
+    const BROKEN: [(&str, &str); 9] = [
         ("network.dhcp-stranger", "203.0.113.10"),
         ("network.tunnel", NEIGHBOUR),
         ("path.closed", "49215"),
         ("path.narrow", "m1"),
+        ("path.slow", CLOSED),
         ("path.unnamed", NOWHERE),
         ("host.forward-drops", "ip doctor FORWARD"),
         ("host.unnamed", NODE),
@@ -100,13 +113,15 @@ fn break_ways(stage: &Stage) -> anyhow::Result<()> {
         "add table inet doctor; add chain inet doctor in { type filter hook input priority 0; }; \
         add rule inet doctor in tcp dport 49215 drop",
     )?;
+    stage.script(NODE, SLOW)?;
     narrow(stage, "1300")
 }
 
-fn mend_ways(stage: &Stage) -> [anyhow::Result<()>; 3] {
+fn mend_ways(stage: &Stage) -> [anyhow::Result<()>; 4] {
     [
         stage.script("client", "[ ! -e /run/stranger.pid ] || kill \"$(cat /run/stranger.pid)\""),
         stage.script(CLOSED, "! nft list table inet doctor >/dev/null 2>&1 || nft delete table inet doctor"),
+        stage.script(NODE, QUICK),
         narrow(stage, "1500"),
     ]
 }

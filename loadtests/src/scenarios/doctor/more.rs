@@ -45,15 +45,21 @@ pub(super) fn bridges(stage: &Stage) -> anyhow::Result<()> {
 
 /// Networks, servers and images.
 pub(super) fn made_by_people(stage: &Stage) -> anyhow::Result<()> {
-    const BROKEN: [(&str, &str); 4] =
-        [("network.nearly-full", "tight"), ("bridge.mtu", "wide"), ("image.failed", "no-disk"), ("vm.stays", "mail")];
+    const BROKEN: [(&str, &str); 5] = [
+        ("network.nearly-full", "tight"),
+        ("bridge.mtu", "wide"),
+        ("image.failed", "no-disk"),
+        ("vm.stays", "mail"),
+        ("outage.at-risk", "mail"),
+    ];
     stage.until_well()?;
+    let (site, mut outage) = (stage.site_of("mail")?, None);
     let dir = TempDir::new();
     let file = dir.path().join("no-disk.qcow2");
     // It says that it is a qcow2, and is none.
     fs::write(&file, b"QFI\xfb and nothing more of it")?;
     let file = file.to_str().context("no path of text")?;
-    let broken = || {
+    let mut broken = || {
         let tight = ["--overlay", "--cidr", "10.77.0.0/28", "--range", "10.77.0.10-10.77.0.10"];
         stage.watari(&[&["network", "create", "tight"][..], &tight].concat())?;
         let only = ["--image", "mini", "--network", "tight", "--site", "myodaiji", "--memory", "128MiB"];
@@ -61,6 +67,8 @@ pub(super) fn made_by_people(stage: &Stage) -> anyhow::Result<()> {
         let wide = ["--provider", "--cidr", "198.51.100.0/24", "--range", "198.51.100.10-198.51.100.20"];
         stage.watari(&[&["network", "create", "wide", "--mtu", "9000"][..], &wide].concat())?;
         stage.watari(&["vm", "edit", "mail", "--evacuate", "stay"])?;
+        let scheduled = stage.watari(&["outage", "schedule", &site, "--from", "+100h", "--until", "+110h"])?;
+        outage = scheduled["id"].as_str().map(str::to_owned);
         // Refused at once, or once it was looked at.
         let _ = stage.watari(&["image", "import", file, "--name", "no-disk", "--wait"]);
         stage.until_named(&BROKEN, &[], &[])
@@ -72,6 +80,7 @@ pub(super) fn made_by_people(stage: &Stage) -> anyhow::Result<()> {
     };
     // Whatever of it has come about.
     let mended = [
+        outage.map_or(Ok(()), |id| stage.watari(&["outage", "cancel", &id]).map(drop)),
         stage.watari(&["vm", "edit", "mail", "--evacuate", "live"]).map(drop),
         delete("image", "no-disk", &[]),
         delete("vm", "only", &["--wait"]),
@@ -106,11 +115,34 @@ pub(super) fn unanswered(stage: &Stage) -> anyhow::Result<()> {
     stage.until_well()
 }
 
+/// A disk of 24 GiB for the node's servers, with less than 2 of them free. Hardly anything of it is anywhere.
+const SMALL_DISK: &str = "truncate -s 24G /run/disk.img
+    mkfs.ext4 -q -m 0 -N 64 -O ^has_journal -E lazy_itable_init=1,lazy_journal_init=1 /run/disk.img
+    mount -o loop /run/disk.img /var/lib/watari/disks
+    rmdir /var/lib/watari/disks/lost+found
+    fallocate -l 22G /var/lib/watari/disks/full";
+const OWN_DISK: &str =
+    "! grep -q '^/dev/loop[0-9]* /var/lib/watari/disks ' /proc/self/mounts || umount --lazy /var/lib/watari/disks
+    rm -f /run/disk.img";
+/// libvirt asks a QEMU once for what it is, and goes by what it has noted.
+const OTHER_QEMU: &str = "cp -a /var/cache/libvirt/qemu/capabilities /run/noted
+    sed -i 's|<version>[0-9]*</version>|<version>99000000</version>|' /var/cache/libvirt/qemu/capabilities/*.xml";
+const OWN_QEMU: &str = "if [ -e /run/noted ]; then
+        rm -r /var/cache/libvirt/qemu/capabilities
+        mv /run/noted /var/cache/libvirt/qemu/capabilities
+    fi";
+
 /// What an agent finds out when it starts: whether it may lay rules, where UEFI's firmware is, which one image wants, and
-/// whether it is to do without KVM.
+/// whether it is to do without KVM. And what libvirt and the disk tell it.
 pub(super) fn unprotected(stage: &Stage) -> anyhow::Result<()> {
-    const BROKEN: [(&str, &str); 4] =
-        [("node.not-guarded", NODE), ("node.no-firewall", NODE), ("node.no-uefi", NODE), ("node.emulated", NODE)];
+    const BROKEN: [(&str, &str); 6] = [
+        ("node.not-guarded", NODE),
+        ("node.no-firewall", NODE),
+        ("node.no-uefi", NODE),
+        ("node.emulated", NODE),
+        ("node.versions-differ", "99.0.0"),
+        ("disk.filling", NODE),
+    ];
     // While it starts; and, where the machine has KVM, that nobody else does without.
     const MEANWHILE: [&str; 3] = ["node.suspect", "node.hypervisor", "node.processor"];
     const SETTINGS: &str = "/etc/watari/node-agent.toml";
@@ -119,18 +151,33 @@ pub(super) fn unprotected(stage: &Stage) -> anyhow::Result<()> {
     stage.until_well()?;
     let kept = Kept::of(stage, NODE, &[SETTINGS])?;
     let again = || stage.lab.run(&["restart", NODE, "watari-node-agent"]).map(drop);
+    let with_qemu = |noted: &str| {
+        stage.lab.run(&["stop", NODE, "libvirtd"])?;
+        let done = stage.script(NODE, noted);
+        stage.lab.run(&["start", NODE, "libvirtd"])?;
+        done
+    };
     let boots_by = |firmware: &str| stage.watari(&["image", "edit", "mini", "--firmware", firmware]).map(drop);
     let broken = || {
         let settings = stage.lab.file(NODE, SETTINGS);
         fs::write(&settings, without(&fs::read_to_string(&settings)?)?)?;
         stage.at_node(&["mount", "-t", "tmpfs", "tmpfs", FIRMWARE])?;
+        stage.script(NODE, SMALL_DISK)?;
+        with_qemu(OTHER_QEMU)?;
         again()?;
         boots_by("uefi")?;
         stage.until_named(&BROKEN, &MEANWHILE, &[])
     };
     let outcome = broken();
     // Whatever of it has come about.
-    let mended = [boots_by("bios"), unmount(stage, NODE, FIRMWARE), kept.put_back(), again()];
+    let mended = [
+        boots_by("bios"),
+        unmount(stage, NODE, FIRMWARE),
+        stage.script(NODE, OWN_DISK),
+        kept.put_back(),
+        with_qemu(OWN_QEMU),
+        again(),
+    ];
     outcome?;
     mended.into_iter().collect::<anyhow::Result<()>>()?;
     stage.until_nodes_ready()?;
@@ -151,31 +198,4 @@ pub(super) fn not_permitted(stage: &Stage) -> anyhow::Result<()> {
     let found = stage.doctor_at("client", &["WATARI_NKEY=/etc/watari/sato.nk"], &[])?;
     ensure!(found.names("doctor.not-permitted", "the plan of an evacuation"), "it finds {:?}", found.0);
     Ok(())
-}
-
-/// What is waited for is that they count as lost: each of them once, and nobody twice.
-pub(super) fn silent(stage: &Stage) -> anyhow::Result<()> {
-    // On the way to it, and back.
-    const ON_THE_WAY: [&str; 2] = ["node.suspect", "node.hypervisor"];
-    stage.away_from_the_campus()?;
-    stage.until_well()?;
-    let agent = |verb: &str, node: &str| stage.lab.run(&[verb, node, "watari-node-agent"]).map(drop);
-    let broken = || {
-        agent("stop", NODE)?;
-        stage.until_named(&[("node.lost", NODE)], &ON_THE_WAY, &[])?;
-        agent("stop", NEIGHBOUR)?;
-        // Nobody is advised to say of nodes that they are off, of which nobody can tell.
-        stage.until_named(&[("site.silent", "yamate"), ("site.no-refuge", "myodaiji")], &ON_THE_WAY, &[])?;
-        agent("start", NEIGHBOUR)?;
-        stage.lab.run(&["power-off", NODE])?;
-        stage.watari(&["node", "confirm-off", NODE, "--yes"])?;
-        stage.until_named(&[("node.off", NODE)], &ON_THE_WAY, &[])
-    };
-    let outcome = broken();
-    // A host that was off starts all that it runs.
-    let mended = [stage.lab.run(&["power-on", NODE]).map(drop), agent("start", NODE), agent("start", NEIGHBOUR)];
-    outcome?;
-    mended.into_iter().collect::<anyhow::Result<()>>()?;
-    stage.until_nodes_ready()?;
-    stage.until_well()
 }

@@ -5,7 +5,7 @@ use clap::{Arg, Args, Command, CommandFactory};
 
 use crate::{
     failure::Failure,
-    names::{self, Kind},
+    names::{self, Kind, Outages},
     options::{Global, Options},
     out::Out,
     session::Session,
@@ -84,8 +84,8 @@ fn kind(path: &[&str], arg: &Arg, given: &[&str]) -> Option<Kind> {
         ("SNAPSHOT", [.., "revert" | "delete"]) => Kind::Snapshot { vm: (*given.first()?).to_owned() },
         ("ADDRESS", ["address", _]) if arg.is_positional() => Kind::Address,
         ("ID", ["migration", _]) if arg.is_positional() => Kind::Migration,
-        ("ID", ["outage", _]) if arg.is_positional() => Kind::Outage,
-        ("ID|SITE", _) => Kind::OutageOrSite,
+        ("ID", ["outage", verb]) if arg.is_positional() => Kind::Outage(of_verb(verb)),
+        ("ID|SITE", ["outage", verb]) => Kind::OutageOrSite(of_verb(verb)),
         ("VM" | "SERVER", _) => Kind::Vm,
         ("NODE", _) => Kind::Node,
         ("SITE", _) => Kind::Site,
@@ -97,6 +97,18 @@ fn kind(path: &[&str], arg: &Arg, given: &[&str]) -> Option<Kind> {
         ("PROJECT", _) => Kind::Project,
         _ => return None,
     })
+}
+
+/// Which outages a command can do something about.
+fn of_verb(verb: &str) -> Outages {
+    match verb {
+        "reschedule" | "start" => Outages::Ahead,
+        "cancel" | "shut-down" => Outages::Current,
+        "pause" => Outages::Going,
+        "resume" => Outages::Paused,
+        "return" => Outages::Away,
+        _ => Outages::All,
+    }
 }
 
 /// Of what the name is that a command is about. What is only made has a name that nobody knows.
@@ -161,8 +173,14 @@ mod tests {
             ("key show ", Kind::Key),
             ("project set ", Kind::Project),
             ("migration cancel ", Kind::Migration),
-            ("outage reschedule ", Kind::Outage),
-            ("outage return ", Kind::OutageOrSite),
+            ("outage reschedule ", Kind::Outage(Outages::Ahead)),
+            ("outage show ", Kind::OutageOrSite(Outages::All)),
+            ("outage start ", Kind::OutageOrSite(Outages::Ahead)),
+            ("outage cancel ", Kind::OutageOrSite(Outages::Current)),
+            ("outage shut-down ", Kind::OutageOrSite(Outages::Current)),
+            ("outage pause ", Kind::OutageOrSite(Outages::Going)),
+            ("outage resume --wait ", Kind::OutageOrSite(Outages::Paused)),
+            ("outage return ", Kind::OutageOrSite(Outages::Away)),
             ("usage report --from 2026-11-01 --to 2026-12-01 --vm ", Kind::Vm),
         ] {
             assert_eq!(of(line), Some((kind, String::new())), "{line}");

@@ -17,7 +17,12 @@ use super::{
     host::{self, Host, around::Around},
 };
 use crate::{
-    Context, failure::Failure, frontend::status::Status, lang::Lang, session::Session, texts::troubles::Trouble,
+    Context,
+    failure::Failure,
+    frontend::status::Status,
+    lang::Lang,
+    session::Session,
+    texts::{faults::Fault, troubles::Trouble},
 };
 
 /// What a site's state is called while it receives servers.
@@ -110,6 +115,15 @@ impl Facts {
         facts.around = Around::look(&facts).await;
         facts.foresee(session).await;
         Ok(facts)
+    }
+
+    /// What this host shows of itself. Nobody is asked.
+    ///
+    /// # Errors
+    /// [`Failure`] if nothing of Watari's is set up on it.
+    pub(super) async fn of_host(root: &Path) -> Result<Self, Failure> {
+        let host = Host::look(root).await.ok_or(Fault::NothingHere {})?;
+        Ok(Self { host: Some(host), ..Self::none(clock::now()) })
     }
 
     /// What is known of this host alone, where no NATS server answers.

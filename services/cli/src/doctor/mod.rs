@@ -53,6 +53,7 @@ Examples:
   watari doctor
   watari doctor --node m1
   watari doctor -o json   # [{severity, code, nodes, seen, matters, mend, ja}]
+  sudo watari doctor --here   # on a node, which has no key of a person
   sudo watari doctor --fix   # on a node or front end
 
 Without --fix nothing is changed. With it, on the host on which it is called: what is set up there and does not run
@@ -66,6 +67,9 @@ pub struct Doctor {
     /// Only what concerns this node
     #[arg(long)]
     node: Option<String>,
+    /// Only what this host itself shows; nobody else is asked, as each day on nodes
+    #[arg(long, conflicts_with = "node")]
+    here: bool,
     /// Mend on this host what is safely mended, each after asking
     #[arg(long)]
     fix: bool,
@@ -104,7 +108,8 @@ impl Doctor {
     }
 
     async fn examine(&self, ctx: &Context, node: Option<&NodeName>) -> Result<Vec<Finding>, Failure> {
-        let mut findings = checks::all(&Facts::gather(ctx, &self.root).await?);
+        let facts = if self.here { Facts::of_host(&self.root).await? } else { Facts::gather(ctx, &self.root).await? };
+        let mut findings = checks::all(&facts);
         findings.retain(|finding| node.is_none_or(|node| finding.concerns(node)));
         Ok(findings)
     }

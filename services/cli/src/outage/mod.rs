@@ -190,7 +190,7 @@ struct Times {
     /// When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d
     #[arg(long, value_name = "WHEN")]
     from: String,
-    /// When it is back
+    /// When it is back: as --from, so that +4h is four hours from now, not from the beginning
     #[arg(long, value_name = "WHEN")]
     until: String,
 }
@@ -292,8 +292,15 @@ impl Verb {
             Self::Export(export) => export.run(ctx).await,
             Self::Import(import) => import.run(ctx).await,
             Self::Cancel(nearest) => {
-                let view = ctx.session.ask(&CancelOutage { id: nearest.id(ctx).await? }).await?;
+                let id = nearest.or_last(ctx).await?;
+                let before = ctx.session.ask(&GetOutage { id: id.clone() }).await?.state;
+                let view = ctx.session.ask(&CancelOutage { id }).await?;
                 ctx.out.row(&view)?;
+                // That is no fault: a command whose answer was lost may be repeated.
+                if before.is_over() {
+                    let state = states::shown(ctx.out.lang, before.word());
+                    out::say(&hints::over_already(ctx.out.lang, view.id.as_str(), &state));
+                }
                 if ctx.out.format.is_for_people() {
                     say_who_is_away(ctx, &view);
                 }

@@ -1,6 +1,7 @@
 //! What an evacuation would come to.
 
 use watari_contracts::scheduler::{Fault, NotMoved, OutagePlan, PlannedMove};
+use watari_model::VmName;
 
 use super::report;
 use crate::{
@@ -33,8 +34,11 @@ pub(super) fn text(out: Out, plan: &OutagePlan) -> String {
 fn of_running(out: Out, plan: &OutagePlan) -> String {
     let mut parts = Vec::new();
     // They have the link before the others.
-    let moving: Vec<_> = plan.waiting.iter().filter(|vm| !plan.starting.contains(vm)).collect();
-    for (title, vms) in [(Word::MovingTitle, moving), (Word::StartingTitle, plan.starting.iter().collect())] {
+    let told_apart = |vm: &&VmName| plan.starting.contains(vm) || plan.arriving.contains(vm);
+    let moving: Vec<_> = plan.waiting.iter().filter(|vm| !told_apart(vm)).collect();
+    let titles = [Word::MovingTitle, Word::ArrivingTitle, Word::StartingTitle];
+    for (title, vms) in titles.into_iter().zip([moving, plan.arriving.iter().collect(), plan.starting.iter().collect()])
+    {
         if !vms.is_empty() {
             parts.push(format!("{} {}", title.text(out.lang), joined(vms)));
         }
@@ -114,6 +118,19 @@ mod tests {
         assert!(told.contains("On their way or waiting for their turn: www\n"), "{told}");
         // Both count, as they do for the critical path.
         assert!(told.contains("2 would move, 2 under way or starting (290 MiB, about 9.8 s), 1 would not"), "{told}");
+    }
+
+    #[test]
+    fn who_comes_in_would_have_to_leave_again_and_that_is_said() {
+        let sample = include_str!("../../../../shared/contracts/tests/golden/reply.OutagePlan.json");
+        let mut plan: OutagePlan = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        plan.waiting.push("www".parse().unwrap());
+        plan.arriving.push("www".parse().unwrap());
+        for lang in [Lang::En, Lang::Ja] {
+            let told = text(Out { format: Format::Table, lang }, &plan);
+            assert!(told.contains(&format!("{} www\n", Word::ArrivingTitle.text(lang))), "{told}");
+            assert!(!told.contains(Word::MovingTitle.text(lang)), "{told}");
+        }
     }
 
     #[test]

@@ -36,17 +36,20 @@ fn report(out: Out, view: &OutageView) -> String {
         parts.push(words::power_off(out.lang, &format::moment(window.from), &format::moment(window.until), &view.note));
     }
     if let (Some(window), Some(begins), Some(foreseen)) = (view.window, view.begins_at, &view.plan) {
+        let begins = begins.max(foreseen.at);
         parts.push(words::would_begin(out.lang, &format::moment(begins)));
         parts.push(plan::text(out, foreseen));
         parts.extend(dark::report(out, &view.nodes));
-        let ready = foreseen.estimated_ms.map(|needed| begins.max(foreseen.at).plus_millis(needed));
+        let ready = foreseen.estimated_ms.map(|needed| begins.plus_millis(needed));
         let said = |ready| texts::off::ready_at(out.lang, &format::moment(ready), &format::moment(window.from));
         let anybody = !foreseen.moves.is_empty() || !foreseen.waiting.is_empty();
         parts.extend(ready.filter(|_| anybody).map(said));
-        match ready {
-            Some(ready) if ready > window.from => parts.push(Word::TooLate.text(out.lang).to_owned()),
-            Some(_) if anybody => parts.push(texts::off::margin(out.lang).to_owned()),
-            _ => {}
+        if !foreseen.late.is_empty() {
+            let left_ms = window.from.millis_since(begins);
+            let servers = joined(&foreseen.late);
+            parts.push(texts::off::too_late(out.lang, view.id.as_str(), left_ms, foreseen.estimated_ms, &servers));
+        } else if anybody && ready.is_some_and(|ready| ready <= window.from) {
+            parts.push(texts::off::margin(out.lang).to_owned());
         }
         return parts.join("\n\n");
     }
@@ -335,9 +338,21 @@ mod tests {
         for lang in [Lang::En, Lang::Ja] {
             assert!(shown(&view, lang).contains(texts::off::margin(lang)), "{}", shown(&view, lang));
         }
-        view.window = view.window.map(|window| Window { from: window.from.minus_millis(86_400_000), ..window });
-        let late = shown(&view, Lang::En);
-        assert!(late.contains("It would not be done before the power goes") && !late.contains("the margin"), "{late}");
+        let plan = view.plan.as_mut().unwrap();
+        plan.late = vec!["mail".parse().unwrap()];
+        let (at, from) = (plan.at, plan.at.plus_millis(1_000));
+        view.begins_at = Some(at.minus_millis(3_600_000));
+        view.window = view.window.map(|window| Window { from, ..window });
+        let en = shown(&view, Lang::En);
+        assert!(
+            en.contains("TOO LATE: the evacuation has 1.0 s until the power goes, and takes about 9.8 s")
+                && en.contains("lost with the power: mail"),
+            "{en}"
+        );
+        for way_out in ["watari outage reschedule myodaiji-2", "watari outage start myodaiji-2", "watari vm stop"] {
+            assert!(en.contains(way_out) && shown(&view, Lang::Ja).contains(way_out), "{way_out}: {en}");
+        }
+        assert!(!en.contains("the margin"), "{en}");
     }
 
     #[test]

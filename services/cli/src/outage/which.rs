@@ -58,6 +58,9 @@ impl Begun {
     }
 }
 
+/// Picks one of the outages, which come newest first, for a site where none has begun.
+type Pick = for<'o> fn(&'o [OutageView], &SiteName) -> Option<&'o OutageView>;
+
 impl Nearest {
     /// One that is named elsewhere than in its own argument.
     pub(super) const fn of(which: String) -> Self {
@@ -66,14 +69,24 @@ impl Nearest {
 
     /// What has begun goes before what is to come.
     pub(super) async fn id(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        self.picked(ctx, next).await
+    }
+
+    /// The same; where there is neither, the last one, which is over: whoever calls it off once more is told so, by
+    /// whichever name.
+    pub(super) async fn or_last(&self, ctx: &Context) -> Result<OutageId, Failure> {
+        self.picked(ctx, next_or_last).await
+    }
+
+    async fn picked(&self, ctx: &Context, pick: Pick) -> Result<OutageId, Failure> {
         let id = input::name(&self.which)?;
         let Some(site) = site(ctx, &self.which).await? else { return Ok(id) };
         if let Some(open) = site.outage {
             return Ok(open);
         }
         let outages = ctx.session.ask(&ListOutages {}).await?.outages;
-        let next = next(&outages, &site.name).ok_or(Fault::NoOutageAhead { site: self.which.clone() })?;
-        Ok(next.id.clone())
+        let picked = pick(&outages, &site.name).ok_or(Fault::NoOutageAhead { site: self.which.clone() })?;
+        Ok(picked.id.clone())
     }
 }
 
@@ -140,6 +153,12 @@ fn next<'o>(outages: &'o [OutageView], site: &SiteName) -> Option<&'o OutageView
     ahead.min_by_key(|outage| outage.window.map(|window| window.from))
 }
 
+/// The same, or else the newest of all.
+fn next_or_last<'o>(outages: &'o [OutageView], site: &SiteName) -> Option<&'o OutageView> {
+    let scope = Scope::Site(site.clone());
+    next(outages, site).or_else(|| outages.iter().find(|outage| outage.scope == scope))
+}
+
 /// The last one that has begun; they come newest first.
 fn latest(outages: &[OutageView], site: &SiteName) -> Option<OutageId> {
     let scope = Scope::Site(site.clone());
@@ -162,9 +181,14 @@ mod tests {
         });
         let sooner = OutageView { id: "myodaiji-9".parse().unwrap(), window, ..later.clone() };
         let site = site_of(&later);
-        assert_eq!(next(&[begun.clone(), of_node, later.clone()], &site), Some(&later));
+        assert_eq!(next(&[begun.clone(), of_node.clone(), later.clone()], &site), Some(&later));
         assert_eq!(next(&[later.clone(), sooner.clone()], &site), Some(&sooner));
         assert_eq!(next(std::slice::from_ref(&begun), &site), None);
+        // What is over is meant only where nothing is to come.
+        let over = OutageView { id: "myodaiji-8".parse().unwrap(), state: State::Cancelled, ..later.clone() };
+        let all = [over.clone(), of_node, later.clone()];
+        assert_eq!(next_or_last(&all, &site), Some(&later));
+        assert_eq!(next_or_last(&all[..2], &site), Some(&over));
         // What has not begun has nothing to report.
         let out = watari_model::outage::Leg { began_at: begun.created_at, ended_at: None };
         let reported = OutageView { out: Some(out), ..begun.clone() };

@@ -13,6 +13,22 @@ pub fn sending(lang: Lang, to: Option<&str>) -> String {
     }
 }
 
+/// How much lies ready at a node, and what a move there still carries. How much is written from now on nobody knows yet:
+/// what the server's node has measured was measured before.
+#[must_use]
+pub fn ready(lang: Lang, vm: &str, disk: &str, node: &str, memory: &str) -> String {
+    match lang {
+        Lang::En => format!(
+            "{disk} of the disk of server {vm} lie ready at {node}; a move there, as in an evacuation, still carries its \
+             memory ({memory}) and what it writes to its disk from now on"
+        ),
+        Lang::Ja => format!(
+            "サーバ {vm} のディスク {disk} を {node} に事前転送しました。退避などで {node} へ移るときに送るのは、\
+             メモリ ({memory}) と、今後ディスクに書き込まれた分だけです"
+        ),
+    }
+}
+
 /// That what was asked for is taken back.
 #[must_use]
 pub fn nothing_more(lang: Lang, vm: &str) -> String {
@@ -110,6 +126,7 @@ mod tests {
             [
                 sending(lang, Some("a")),
                 sending(lang, None),
+                ready(lang, "a", "b", "c", "d"),
                 nothing_more(lang, "a"),
                 nothing_there(lang, "a"),
                 or_cancel(lang, "b", "a"),

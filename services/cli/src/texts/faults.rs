@@ -236,8 +236,8 @@ faults! {
     // --- further hosts ---------------------------------------------------------------------
     /// The folder of the cluster is not here.
     NoCluster { path } "cluster.none" FAILED
-        en "there is no cluster in {path}" "run this on the first front end, as root, or make a cluster there: watari init"
-        ja "{path} にクラスタがありません" "最初のフロントエンドで root として実行するか、watari init でクラスタを作成してください";
+        en "the cluster's folder is not in {path} of this machine" "the folder is on the first front end, where `watari init` was run: run this there, as root; if it is elsewhere, name it with --dir FOLDER"
+        ja "このマシンの {path} にはクラスタのフォルダがありません" "フォルダは watari init を実行した最初のフロントエンドにあります。そこで root として実行してください。別の場所にあるときは --dir フォルダ で指定できます";
     /// There is one, and it is another than the one described.
     ClusterThere { path } "cluster.exists" FAILED
         en "{path} holds another cluster, or one that was described otherwise" "to let hosts in: watari token create; to change it, edit cluster.toml there and run watari setup"
@@ -270,6 +270,10 @@ faults! {
     NotAServer { seen } "cluster.not-a-server" FAILED
         en "no host of this cluster that may fetch this is at {seen}" "compare with the address in cluster.toml on the first front end"
         ja "{seen} には、これを取得できるこのクラスタのホストがありません" "最初のフロントエンドの cluster.toml にあるアドレスと比べてください";
+    /// It is a client, or has not joined yet.
+    NothingHere { } "host.nothing-set-up" FAILED
+        en "nothing of the cluster is set up on this host" "run this on a front end, witness or node, or leave out --here to look at the whole cluster"
+        ja "このホストには、クラスタのものが何も設定されていません" "フロントエンド、立会役、ノードのいずれかで実行するか、--here を外してクラスタ全体を診断してください";
     /// What was given as a token is none.
     TokenForm { } "token.form" USAGE
         en "that is no token" "give the whole line that `watari token create` has printed; it begins with watari1-"

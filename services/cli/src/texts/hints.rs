@@ -54,6 +54,15 @@ pub fn not_paused(lang: Lang, id: &str, state: &str) -> String {
     }
 }
 
+/// There was nothing to call off.
+#[must_use]
+pub fn over_already(lang: Lang, id: &str, state: &str) -> String {
+    match lang {
+        Lang::En => format!("{id} was {state} already, so that there was nothing to call off"),
+        Lang::Ja => format!("{id} はすでに「{state}」のため、取り消すものはありません"),
+    }
+}
+
 /// There was nothing to revoke.
 #[must_use]
 pub fn no_such_rule(lang: Lang, group: &str, rule: &str) -> String {
@@ -260,6 +269,7 @@ mod tests {
                 still_away(lang, "a", 0),
                 still_away(lang, "a", 1),
                 not_paused(lang, "a", "b"),
+                over_already(lang, "a", "b"),
                 no_such_rule(lang, "a", "b"),
                 stays_failed(lang, "a"),
                 did_you_mean(lang, &["a".to_owned(), "b".to_owned()]),

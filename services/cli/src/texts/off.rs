@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use crate::{lang::Lang, out::joined};
+use crate::{format::time, lang::Lang, out::joined};
 
 /// Who is off and stays where its disk is; nothing if nobody is.
 #[must_use]
@@ -69,6 +69,30 @@ pub fn ready_at(lang: Lang, ready: &str, power_off: &str) -> String {
     }
 }
 
+/// That an evacuation has less time than it takes, if that is known, who is lost by that, and what to do about it.
+#[must_use]
+pub fn too_late(lang: Lang, id: &str, left_ms: u64, needed_ms: Option<u64>, servers: &str) -> String {
+    let (left, needed) = (time(lang, left_ms), needed_ms.map(|ms| time(lang, ms)));
+    match lang {
+        Lang::En => {
+            let needed = needed.map_or_else(|| "takes longer".to_owned(), |needed| format!("takes about {needed}"));
+            format!(
+                "TOO LATE: the evacuation has {left} until the power goes, and {needed}. Still running there then, and \
+                 lost with the power: {servers}. Put the outage off (watari outage reschedule {id} --from WHEN --until \
+                 WHEN), begin it at once (watari outage start {id}), or shut these down before: watari vm stop NAME"
+            )
+        }
+        Lang::Ja => {
+            let needed = needed.map_or_else(|| "それより長く".to_owned(), |needed| format!("約 {needed}"));
+            format!(
+                "【間に合いません】停電までに退避に使える時間は {left} ですが、退避には{needed}かかる見込みです。停電時にまだ稼働していて、\
+                 電源とともに落ちるサーバ: {servers}。停電の日時を変更するか (watari outage reschedule {id} --from 日時 --until 日時)、\
+                 すぐに退避を始めるか (watari outage start {id})、停電の前に停止してください: watari vm stop 名前"
+            )
+        }
+    }
+}
+
 /// What lies between both, and how much that is.
 #[must_use]
 pub const fn margin(lang: Lang) -> &'static str {
@@ -96,6 +120,8 @@ mod tests {
                 warned_title(lang).to_owned(),
                 ready_at(lang, "1", "2"),
                 margin(lang).to_owned(),
+                too_late(lang, "myodaiji-1", 1_000, Some(9_000), "a b"),
+                too_late(lang, "myodaiji-1", 1_000, None, "a"),
                 ahead(lang, Some("1")),
                 ahead(lang, None),
                 waiting(lang, &["a"]),

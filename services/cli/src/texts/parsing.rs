@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{
-    Command, Error,
+    ArgMatches, Command, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use watari_model::{Said, said};
@@ -17,6 +17,46 @@ use crate::{lang::Lang, options::WITH_UNIT, suggest};
 
 /// The code of them all.
 const CODE: &str = "cli.usage";
+
+/// Beyond what any number may be, and still one to the parser.
+const BEYOND: &str = "9223372036854775807";
+
+/// What is typed, as `command` understands it. A number below nothing is an option to the parser; behind an option it is
+/// meant as its value, so that it is refused with what may be given.
+///
+/// # Errors
+/// What the parser has to say.
+pub fn read(command: &mut Command, words: &[OsString]) -> Result<ArgMatches, Error> {
+    let told = match command.try_get_matches_from_mut(words) {
+        Err(told) if told.kind() == ErrorKind::UnknownArgument => told,
+        read => return read,
+    };
+    let Some(words) = with_negatives(words) else { return Err(told) };
+    match command.try_get_matches_from_mut(words) {
+        // That option takes no value, or something else is the matter.
+        Err(again) if again.kind() != ErrorKind::ValueValidation => Err(told),
+        read => read,
+    }
+}
+
+/// The words, with each number below nothing in one with the option before it; none if there is no such number.
+fn with_negatives(words: &[OsString]) -> Option<Vec<OsString>> {
+    let takes = |option: &OsString| {
+        let option = option.to_string_lossy();
+        option.len() > "--".len() && option.starts_with("--") && !option.contains('=')
+    };
+    let mut joined: Vec<OsString> = Vec::new();
+    for word in words {
+        match joined.last_mut().filter(|option| takes(option)) {
+            Some(option) if is_negative(&word.to_string_lossy()) => {
+                option.push("=");
+                option.push(word);
+            }
+            _ => joined.push(word.clone()),
+        }
+    }
+    (joined.len() < words.len()).then_some(joined)
+}
 
 /// The same error without the commands of `command` that are hidden from people.
 #[must_use]
@@ -110,12 +150,12 @@ fn path(command: &Command, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -
     path
 }
 
-/// How the help of what was typed is asked for. Some mistakes come without the usage of their command.
-fn help(told: &Error, command: &Command, typed: &[OsString]) -> String {
+/// The command that was typed, and how. Some mistakes come without the usage of their command.
+fn meant_by<'c>(told: &Error, command: &'c Command, typed: &[OsString]) -> (&'c Command, String) {
     let usage = usage(told);
     let path = if usage.is_empty() { path(command, typed) } else { path(command, usage.split_whitespace()) };
     let names: Vec<&str> = path.iter().map(|command| command.get_name()).collect();
-    format!("{} --help", names.join(" "))
+    (path.last().copied().unwrap_or(command), names.join(" "))
 }
 
 fn usage(told: &Error) -> String {
@@ -127,7 +167,7 @@ fn usage(told: &Error) -> String {
 #[must_use]
 pub fn shown(lang: Lang, told: &Error, command: &Command, typed: &[OsString]) -> Option<String> {
     let cause = cause(lang, told)?;
-    let remedy = remedy(lang, told, &help(told, command, typed));
+    let remedy = remedy(lang, told, command, typed);
     let mut lines = vec![error(lang, CODE, lang.of(&cause), lang.of(&remedy))];
     lines.extend(meant(lang, told));
     let usage = usage(told);
@@ -187,15 +227,28 @@ fn meant(lang: Lang, told: &Error) -> Option<String> {
 }
 
 /// What may be given, where that is known, and where all of it is told.
-fn remedy(lang: Lang, told: &Error, help: &str) -> Said {
-    let see = said!("see: {help}", "使い方は {help} で確認できます");
-    match allowed(lang, told) {
+fn remedy(lang: Lang, told: &Error, command: &Command, typed: &[OsString]) -> Said {
+    let (asked, path) = meant_by(told, command, typed);
+    let see = said!("see: {path} --help", "使い方は {path} --help で確認できます");
+    match one_by_one(told, asked, &path).or_else(|| allowed(lang, told, command, typed)) {
         Some(Said { en, ja }) => Said::new(format!("{en}; {}", see.en), format!("{ja}。{}", see.ja)),
         None => see,
     }
 }
 
-fn allowed(lang: Lang, told: &Error) -> Option<Said> {
+/// How something is done with several, of a command that takes one.
+fn one_by_one(told: &Error, asked: &Command, path: &str) -> Option<Said> {
+    let is_name = texts(told, ContextKind::InvalidArg).iter().all(|more| !more.starts_with('-'));
+    let takes_one = told.kind() == ErrorKind::UnknownArgument && asked.get_positionals().count() == 1;
+    (is_name && takes_one).then(|| {
+        said!(
+            "one is taken at a time, several by: for x in A B C; do {path} \"$x\"; done",
+            "一度に指定できるのは 1 つです。複数に対しては、for x in A B C; do {path} \"$x\"; done のように実行できます"
+        )
+    })
+}
+
+fn allowed(lang: Lang, told: &Error, command: &Command, typed: &[OsString]) -> Option<Said> {
     let kinds = [ContextKind::ValidValue, ContextKind::ValidSubcommand];
     if let Some(valid) = kinds.into_iter().map(|kind| texts(told, kind)).find(|names| !names.is_empty()) {
         let names = listed(lang, &valid);
@@ -211,7 +264,7 @@ fn allowed(lang: Lang, told: &Error) -> Option<Said> {
             "30s、500ms、2m、1h、2d のように、1 週間以内の時間を指定してください",
         ));
     }
-    let (least, most) = range(told)?;
+    let (least, most) = range(told, command, typed)?;
     Some(said!("give a number from {least} to {most}", "{least}～{most} の数を指定してください"))
 }
 
@@ -220,11 +273,30 @@ fn is_negative(argument: &str) -> bool {
     argument.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The least and the most that a number may be, as the parser says it: `101 is not in 0..=100`.
-fn range(told: &Error) -> Option<(String, String)> {
+/// The least and the most that a number may be. The parser names them of a number alone that is none of them, so that
+/// it is asked of one in place of what was typed.
+fn range(told: &Error, command: &Command, typed: &[OsString]) -> Option<(String, String)> {
+    let value = texts(told, ContextKind::InvalidValue).pop().filter(|_| told.kind() == ErrorKind::ValueValidation)?;
+    bounds(told).or_else(|| {
+        let words = typed.iter().map(|word| in_place(word, &value, BEYOND));
+        bounds(&command.clone().try_get_matches_from(words).err()?)
+    })
+}
+
+/// By what the parser says: `101 is not in 0..=100`.
+fn bounds(told: &Error) -> Option<(String, String)> {
     let said = told.source()?.to_string();
     let (least, most) = said.rsplit_once(" is not in ")?.1.split_once("..=")?;
     Some((least.to_owned(), most.to_owned()))
+}
+
+/// The word with another value, if it is this one, by itself or behind its option.
+fn in_place(word: &OsStr, value: &str, other: &str) -> OsString {
+    let text = word.to_string_lossy();
+    match text.strip_suffix(value).filter(|option| option.is_empty() || option.ends_with('=')) {
+        Some(option) => format!("{option}{other}").into(),
+        None => word.to_owned(),
+    }
 }
 
 /// One word or several.
@@ -257,7 +329,7 @@ mod tests {
             Lang::En => Options::command(),
             Lang::Ja => in_japanese(Options::command()),
         };
-        let error = command.try_get_matches_from_mut(&words).unwrap_err();
+        let error = read(&mut command, &words).unwrap_err();
         shown(lang, &with_meant(without_hidden(error, &command), &command), &command, &words)
     }
 
@@ -311,7 +383,11 @@ mod tests {
             ("vm list -o xml", &["--output", "xml", "table、"]),
             ("vm list --timeout soon", &["soon", "30s、500ms"]),
             ("vm create mail --image mini --priority 101", &["101", "0～100"]),
-            ("vm create mail --image mini --priority -5", &["負の値 -5"]),
+            ("vm create mail --image mini --priority -5", &["--priority", "-5", "0～100"]),
+            ("outage plan a --minutes -5", &["--minutes", "-5", "0～10080"]),
+            ("outage plan a --minutes=soon", &["--minutes", "soon", "0～10080"]),
+            ("vm start mail --wait -5", &["負の値 -5"]),
+            ("vm delete a b c", &["b という指定はありません", "1 つです", "watari vm delete \"$x\""]),
             ("outage rehearse --site a --in -5m", &["--in <TIME> に -5m", "30s、500ms"]),
             ("outage rehearse --site a --in 10", &["--in <TIME> に 10", "単位を付けて"]),
             ("outage rehearse", &["必要な指定がありません", "--site"]),
@@ -324,7 +400,7 @@ mod tests {
             let text = told(Lang::Ja, line).unwrap_or_else(|| panic!("{line}"));
             assert!(text.starts_with("エラー[cli.usage]: ") && text.contains("\n対処: "), "{line}: {text}");
             assert!(parts.iter().all(|part| text.contains(part)), "{line}: {text}");
-            for english in ["error", "Usage", "[OPTIONS]", "<COMMAND>", "tip:", "For more", "enrol", "manual"] {
+            for english in ["error", "Usage", "[OPTIONS]", "<COMMAND>", "tip:", "For more", "enrol"] {
                 assert!(!text.contains(english), "{english}: {text}");
             }
         }
@@ -341,7 +417,12 @@ mod tests {
             ("vm list -o xml", &["--output", "cannot be xml", "give one of these: table, ", "watari vm list --help"]),
             ("vm list --timeout soon", &["cannot be soon", "500ms"]),
             ("vm create mail --image mini --priority 101", &["from 0 to 100; see: watari vm create --help"]),
-            ("vm create mail --image mini --priority -5", &["the negative value -5"]),
+            ("vm create mail --image mini --priority -5", &["cannot be -5", "from 0 to 100"]),
+            ("vm create mail --image mini --priority high", &["cannot be high", "from 0 to 100"]),
+            ("outage plan a --minutes -5", &["cannot be -5", "from 0 to 10080; see: watari outage plan --help"]),
+            ("vm start mail --wait -5", &["the negative value -5"]),
+            ("vm delete a b c", &["no argument b", "for x in A B C; do watari vm delete \"$x\"; done; see: "]),
+            ("vm snapshot revert mail a b", &["no argument b", "help: see: watari vm snapshot revert --help"]),
             ("outage rehearse --site a --in 10", &["with its unit", "watari outage rehearse --help"]),
             ("vm list --site", &["--site", "has no value"]),
             ("network create n --provider --overlay --cidr a --range b", &["--provider", "cannot be given with"]),

@@ -262,9 +262,6 @@ words! {
     WouldMoveTitle "Would move, beginning in about this order:" "おおよそ次の順に移動を始めます:";
     WouldStayTitle "Would not move:" "移動できないサーバ:";
     NothingToMove "There is nothing to move." "移動するサーバはありません。";
-    TooLate
-        "It would not be done before the power goes: begin sooner, with `watari outage start`."
-        "停電までに終わらない見込みです。`watari outage start` で早めに開始してください。";
     GoesOn "It goes on." "再開しました。";
     CalledOff
         "It was called off: servers that were on their way still arrive, all others stay."
@@ -274,6 +271,9 @@ words! {
         "開始前に取り消されました。サーバは移動していません。";
     MovedTitle "Moved:" "移動したサーバ:";
     StartingTitle "Starting, and would move then:" "起動中で、起動後に移動するサーバ:";
+    ArrivingTitle
+        "On their way into the site, and would have to leave it again (not in the estimate):"
+        "退避する場所へ移動中で、到着後に改めて退避が必要なサーバ (見積りには含みません):";
     MovingTitle "On their way or waiting for their turn:" "移動中または順番待ちのサーバ:";
     FailedTitle "Not moved:" "移動できなかったサーバ:";
     // --- setup -----------------------------------------------------------------------------

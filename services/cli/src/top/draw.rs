@@ -110,11 +110,7 @@ fn on_the_way(moving: &MigrationView, lang: Lang, signs: Signs) -> Line<'static>
         let (part, sent, left) = migration::part(&transfer);
         format!(" {} {} %", states::shown(lang, part), format::percent(sent, sent.saturating_add(left)))
     });
-    let arrow = match signs {
-        Signs::Unicode => "→",
-        Signs::Ascii => "->",
-    };
-    Line::raw(format!("  {} {arrow} {} {state}{}", moving.vm, moving.to, percent.unwrap_or_default()))
+    Line::raw(format!("  {} {} {} {state}{}", moving.vm, signs.arrow(), moving.to, percent.unwrap_or_default()))
 }
 
 /// An empty line, the headers and the rows; nothing of none.

@@ -366,17 +366,15 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_value_is_said_with_what_may_be_given() {
         for (words, parts) in [
-            (
-                "mail --image mini --disk 10MiB",
-                ["--disk is 10MiB, but must be a size from 1GiB to 64TiB", "1GiB～64TiB"],
-            ),
-            ("mail --image mini --memory 0", ["--memory is 0, but must be a size from 32MiB to 4TiB", "32MiB～4TiB"]),
-            ("mail --image mini --vcpus 0", ["--vcpus is 0, but must be a number of CPUs from 1 to 256", "1～256"]),
-            ("mail --image mini --network campus=here", ["--network is campus=here, but must be NETWORK", "IPv4"]),
+            ("--disk 10MiB", ["--disk is 10MiB", "a size with its unit from 1GiB to 64TiB", "1GiB～64TiB"]),
+            ("--memory 128", ["--memory is 128", "with its unit (MiB, GiB or TiB) from 32MiB to 4TiB", "32MiB～4TiB"]),
+            ("--vcpus 0", ["--vcpus is 0", "a number of CPUs from 1 to 256", "1～256"]),
+            ("--network campus=here", ["--network is campus=here", "NETWORK", "IPv4"]),
         ] {
-            let refused = request(words).unwrap_err();
-            let (en, ja) = (refused.rendered(Lang::En).cause, refused.rendered(Lang::Ja).cause);
-            assert!(en.contains(parts[0]) && ja.contains(parts[1]), "{en} / {ja}");
+            let refused = request(&format!("mail --image mini {words}")).unwrap_err();
+            let (en, ja) = (refused.rendered(Lang::En), refused.rendered(Lang::Ja));
+            assert!(en.cause.contains(parts[0]) && en.remedy.contains(parts[1]), "{en:?}");
+            assert!(ja.remedy.contains(parts[2]) && !en.cause.contains(parts[1]), "what to give is said once: {ja:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use watari_contracts::scheduler::PreseedVm;
 use watari_model::NodeName;
 
 use super::wait;
-use crate::{Context, failure::Failure, input, options::Waiting, out, texts::ahead};
+use crate::{Context, failure::Failure, format, input, options::Waiting, out, texts::ahead};
 
 /// What to send ahead, and where to.
 #[derive(Debug, Args)]
@@ -36,6 +36,13 @@ impl Preseed {
         }
         if self.waiting.wait {
             view = wait::preseeded(ctx, self.waiting, view).await?;
+            if let Some(done) = view.preseed.as_ref().and_then(|preseed| preseed.done.as_ref()) {
+                let (name, node) = (view.name.as_str(), done.node.as_str());
+                let (disk, memory) = (format::bytes(done.bytes), format::memory(view.memory_mib));
+                return ctx
+                    .out
+                    .reported(&view, [name.to_owned()], || ahead::ready(ctx.out.lang, name, &disk, node, &memory));
+            }
         }
         ctx.out.show(&view)
     }

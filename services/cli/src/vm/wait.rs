@@ -220,7 +220,8 @@ mod tests {
         (view.state, view.fault, view.rebooting, view.reachable) = (State::Stopping, None, false, false);
         assert_eq!(doing(&view, Lang::En), "stopping (its node does not answer)");
         let detail = watari_model::Said::both("full");
-        let fault = watari_contracts::scheduler::Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail });
+        let fault =
+            watari_contracts::scheduler::Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail, help: None });
         (view.state, view.fault, view.reachable) = (State::Deleting, Some(fault), true);
         assert_eq!(doing(&view, Lang::En), "deleting");
     }
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(sending_ahead(&view, Lang::En), "its disk is being sent ahead to y1");
         let preseed = view.preseed.as_mut().unwrap();
         let detail = watari_model::Said::both("full");
-        (preseed.to, preseed.fault) = (None, Some(Refusal::NoRoom { vm: "mail".to_owned(), detail }));
+        (preseed.to, preseed.fault) = (None, Some(Refusal::NoRoom { vm: "mail".to_owned(), detail, help: None }));
         let told = sending_ahead(&view, Lang::En);
         assert!(told.starts_with("a node is being chosen") && told.contains("no node can take server mail"), "{told}");
     }

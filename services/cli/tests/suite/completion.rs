@@ -29,15 +29,32 @@ fn answer(subject: &str, _: &Value) -> Answer {
     Reply(match subject {
         "watari.v1.vm.list" => json!({"vms": vms(), "next": null}),
         "watari.v1.node.list" => json!({"nodes": nodes(), "next": null}),
+        "watari.v1.outage.list" => json!({"outages": outages()}),
         _ => sample("reply.SitePage.json"),
     })
+}
+
+/// Three of one site: what is over, what goes on and what is to come.
+fn outages() -> Vec<Value> {
+    let states = [("myodaiji-3", "cancelled"), ("myodaiji-2", "evacuated"), ("myodaiji-4", "scheduled")];
+    let view = |(id, state): (&str, &str)| {
+        let mut view = sample("reply.OutageView.json");
+        (view["id"], view["state"]) = (id.into(), state.into());
+        view
+    };
+    states.map(view).into()
 }
 
 #[test]
 fn servers_nodes_and_sites_are_completed_by_the_names_that_the_cloud_knows() {
     let cloud = Cloud::start();
     let _stubs = (
-        Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.list", "watari.v1.site.list"], answer),
+        Stub::start(
+            &cloud,
+            "scheduler.m-front",
+            &["watari.v1.vm.list", "watari.v1.site.list", "watari.v1.outage.list"],
+            answer,
+        ),
         Stub::start(&cloud, "monitor.m-front", &["watari.v1.node.list"], answer),
     );
     for (line, names) in [
@@ -47,6 +64,11 @@ fn servers_nodes_and_sites_are_completed_by_the_names_that_the_cloud_knows() {
         ("node drain ", "m1\ny1\n"),
         ("site evacuate ", "myodaiji\nyamate\n"),
         ("vm show x", ""),
+        ("outage cancel ", "myodaiji-2\nmyodaiji-4\nmyodaiji\n"),
+        ("outage start ", "myodaiji-4\nmyodaiji\n"),
+        ("outage return y", "yamate\n"),
+        ("outage resume ", ""),
+        ("outage show myodaiji-", "myodaiji-3\nmyodaiji-2\nmyodaiji-4\n"),
     ] {
         let words: Vec<&str> = ["names", "--"].into_iter().chain(line.split(' ')).collect();
         // Whoever looks on may complete as well. On a busy machine the answer may come too late for one try.

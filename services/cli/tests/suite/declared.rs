@@ -51,7 +51,7 @@ fn what_a_file_declares_is_shown_and_only_done_when_it_is_meant() {
     let stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);
     let ran = apply(&cloud, TWO, &["--dry-run"]);
     assert!(ran.status == 0 && ran.err.contains("nothing was done"), "{ran:?}");
-    assert!(ran.out.contains("create") && ran.out.contains("memory: 192MiB → 1024MiB"), "{ran:?}");
+    assert!(ran.out.contains("create") && ran.out.contains("memory: 192MiB -> 1024MiB"), "{ran:?}");
     assert_eq!(verbs(&stub), ["watari.v1.vm.list -"]);
     let ja = apply(&cloud, TWO, &["--dry-run", "--lang", "ja"]);
     assert!(ja.out.contains("メモリ: 192MiB → 1024MiB") && !ja.out.contains("memory"), "{ja:?}");
@@ -146,7 +146,7 @@ fn what_cannot_be_changed_is_told_and_left_alone() {
     let stub = Stub::start(&cloud, "scheduler.m-front", &SUBJECTS, scheduler);
     let ran = apply(&cloud, "servers: [{name: mail, image: debian, memory: 1GiB}]", &["--yes"]);
     assert!(ran.status == 1 && ran.out.contains("CANNOT BE CHANGED"), "{ran:?}");
-    assert!(ran.out.contains("image: mini → debian") && ran.err.contains("watari vm export"), "{ran:?}");
+    assert!(ran.out.contains("image: mini -> debian") && ran.err.contains("watari vm export"), "{ran:?}");
     assert_eq!(verbs(&stub), ["watari.v1.vm.list -"]);
 }
 

@@ -45,6 +45,33 @@ fn one_resource_is_there_in_every_form_too() {
 }
 
 #[test]
+fn whose_locale_is_ascii_reads_no_other_sign_in_a_list_of_changes() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.event.list", "watari.v1.history.list"];
+    let _stub = Stub::start(&cloud, "monitor.m-front", &subjects, |subject, _| {
+        let mut page =
+            sample(if subject.contains("event") { "reply.EventPage.json" } else { "reply.HistoryPage.json" });
+        if let Some(next) = page.get_mut("next") {
+            *next = Value::Null;
+        }
+        Reply(page)
+    });
+    let of = |verb: &str, locale: &str| {
+        Ran::of(cloud.command("administrator", &[verb]).env("LC_ALL", locale).output().unwrap()).out
+    };
+    for (verb, ascii, unicode) in [
+        ("events", "running -> migrating (m1 -> y1)", "running → migrating (m1 → y1)"),
+        ("history", "- -> 1024", "- → 1024"),
+    ] {
+        let told = of(verb, "C");
+        assert!(told.contains(ascii) && told.is_ascii(), "{told}");
+        assert!(of(verb, "C.UTF-8").contains(unicode), "{verb}");
+    }
+    let programs = cloud.run(&["events", "-o", "json"]);
+    assert!(programs.out.contains('→'), "for programs it is what the monitor says: {programs:?}");
+}
+
+#[test]
 fn what_fills_a_terminal_is_refused_where_there_is_none() {
     let ran = Ran::of(bare(&["top"]).output().unwrap());
     assert!(ran.status == 2 && ran.out.is_empty() && ran.err.contains("error[top.no-terminal]"), "{ran:?}");

@@ -4,9 +4,10 @@ use std::fs;
 
 use crate::{
     joining::{Place, of_cluster},
-    support::{Ran, read},
+    support::{Ran, bare, read},
 };
 use serde_json::json;
+use watari_testkit::TempDir;
 
 #[test]
 fn who_let_whom_in_and_out_and_from_where_is_written_down() {
@@ -49,6 +50,23 @@ fn who_let_whom_in_and_out_and_from_where_is_written_down() {
     assert!(!told.to_string().contains(token.split('-').nth(1).unwrap()), "it tells a token");
     let shown = Ran::of(of_cluster(dir, &["token", "journal", "--lang", "ja"]).output().unwrap()).out;
     assert!(shown.contains("ホストの参加") && shown.contains("192.0.2.9"), "{shown}");
+}
+
+/// A second cluster is the last thing that whoever looks in the wrong place wants.
+#[test]
+fn where_the_folder_is_not_one_learns_where_it_is_and_makes_no_other_cluster() {
+    let empty = TempDir::new();
+    let folder = empty.path().display().to_string();
+    for verb in ["list", "journal"] {
+        for (lang, where_it_is) in [
+            ("en", "on the first front end, where `watari init` was run"),
+            ("ja", "watari init を実行した最初のフロントエンド"),
+        ] {
+            let ran = Ran::of(bare(&["token", verb, "--dir", &folder, "--lang", lang]).output().unwrap());
+            assert!(ran.status == 1 && ran.err.contains("[cluster.none]") && ran.err.contains(&folder), "{ran:?}");
+            assert!(ran.err.contains(where_it_is) && ran.err.contains("--dir"), "{ran:?}");
+        }
+    }
 }
 
 #[test]

@@ -99,23 +99,50 @@ fn resuming_what_is_not_paused_and_calling_off_what_has_moved_say_what_is() {
 #[test]
 fn calling_off_says_how_many_are_on_the_way_and_still_arrive() {
     let cloud = Cloud::start();
-    let _stub =
-        Stub::start(&cloud, "scheduler.m-front", &["watari.v1.site.list", "watari.v1.outage.cancel"], |subject, _| {
-            if subject == "watari.v1.site.list" {
-                return Reply(sample("reply.SitePage.json"));
-            }
-            let mut view = outage("cancelled");
-            let copying = sample("reply.OutageView.json")["moving"][0].clone();
-            let mut waiting = copying.clone();
-            waiting["state"] = "queued".into();
-            view["leg"] = "home".into();
-            view["moving"] = json!([copying, waiting]);
-            Reply(view)
-        });
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.get", "watari.v1.outage.cancel"];
+    let _stub = Stub::start(&cloud, "scheduler.m-front", &subjects, |subject, _| {
+        let state = match subject {
+            "watari.v1.site.list" => return Reply(sample("reply.SitePage.json")),
+            "watari.v1.outage.get" => "returning",
+            _ => "cancelled",
+        };
+        let mut view = outage(state);
+        let copying = sample("reply.OutageView.json")["moving"][0].clone();
+        let mut waiting = copying.clone();
+        waiting["state"] = "queued".into();
+        view["leg"] = "home".into();
+        view["moving"] = json!([copying, waiting]);
+        Reply(view)
+    });
     let ran = cloud.run(&["outage", "cancel", "myodaiji-1"]);
     assert!(ran.status == 0 && ran.err.contains("those whose copy runs (1) still arrive"), "{ran:?}");
     let ran = cloud.run(&["outage", "cancel", "myodaiji-1", "--lang", "ja"]);
     assert!(ran.status == 0 && ran.err.contains("複製中の 1 台は移動先に到着し"), "{ran:?}");
+}
+
+#[test]
+fn calling_off_what_is_called_off_says_so_by_either_name_and_is_no_fault() {
+    let cloud = Cloud::start();
+    let subjects = ["watari.v1.site.list", "watari.v1.outage.list", "watari.v1.outage.get", "watari.v1.outage.cancel"];
+    let over = || {
+        let mut view = outage("cancelled");
+        (view["id"], view["scope"]) = ("yamate-4".into(), json!({"site": "yamate"}));
+        view
+    };
+    let stub = Stub::start(&cloud, "scheduler.m-front", &subjects, move |subject, _| {
+        Reply(match subject {
+            "watari.v1.site.list" => sample("reply.SitePage.json"),
+            "watari.v1.outage.list" => json!({"outages": [over()]}),
+            _ => over(),
+        })
+    });
+    for name in ["yamate-4", "yamate"] {
+        let ran = cloud.run(&["outage", "cancel", name]);
+        assert!(ran.status == 0 && ran.err.contains("yamate-4 was cancelled already"), "{name}: {ran:?}");
+        assert_eq!(stub.asked().last().unwrap().1["id"], "yamate-4", "{name}");
+    }
+    let ran = cloud.run(&["outage", "cancel", "yamate", "--lang", "ja"]);
+    assert!(ran.status == 0 && ran.err.contains("取り消すものはありません"), "{ran:?}");
 }
 
 #[test]
@@ -313,6 +340,11 @@ fn what_is_mistyped_is_told_with_the_forms_that_are_taken() {
     for (from, until, option) in [("+3h", "+1h", "--until"), ("2020-01-01 00:00", "+1h", "--from")] {
         let ran = of(&["outage", "schedule", "yamate", "--from", from, "--until", until]);
         assert!(ran.status == 2 && ran.err.contains(&format!("{option} is ")), "{ran:?}");
+    }
+    for size in ["-1", "128"] {
+        let ran = of(&["vm", "create", "mail", "--image", "mini", "--memory", size]);
+        assert!(ran.status == 2 && ran.err.contains(&format!("--memory is {size}, which is not allowed")), "{ran:?}");
+        assert_eq!(ran.err.matches("with its unit (MiB, GiB or TiB) from 32MiB to 4TiB").count(), 1, "{ran:?}");
     }
     for (option, time) in [("--in", "3m"), ("--until", "+2h")] {
         let ran = of(&["outage", "rehearse", "myodaiji", option, time]);

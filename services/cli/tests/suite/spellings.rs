@@ -193,6 +193,8 @@ fn every_fixed_spelling_is_understood() {
         "top --lang ja",
         "doctor",
         "doctor --node m1 -o json",
+        "doctor --here",
+        "doctor --here --fix --yes",
         "doctor --fix",
         "doctor --fix --yes",
         "setup --cluster cluster.toml --out out --force",

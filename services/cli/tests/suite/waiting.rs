@@ -43,7 +43,7 @@ fn whoever_waits_for_a_disk_sees_how_much_of_it_is_there() {
         (vm["state"], vm["fault"], vm["sending"]) = ("running".into(), Value::Null, Value::Null);
         if subject.ends_with("get") {
             vm["sending"] = json!({"brought_bytes": quarters << 20, "total_bytes": 4 << 20});
-            if quarters == 4 {
+            if quarters >= 4 {
                 vm["preseed"]["done"]["number"] = vm["preseed"]["number"].clone();
             }
             quarters += 1;
@@ -54,6 +54,13 @@ fn whoever_waits_for_a_disk_sees_how_much_of_it_is_there() {
     assert_eq!(ran.status, 0, "{ran:?}");
     let shares = ["25 % (1.00 MiB/4.00 MiB", "50 % (2.00 MiB/4.00 MiB", "75 % (3.00 MiB/4.00 MiB"];
     assert!(shares.iter().all(|share| ran.err.contains(&format!("mail: {share}, its disk is being sent"))), "{ran:?}");
+    let verdict = "300 MiB of the disk of server mail lie ready at y1; ";
+    assert!(ran.out.starts_with(verdict) && ran.out.contains("its memory (192 MiB)"), "{ran:?}");
+    assert_eq!(ran.out.lines().count(), 1, "{ran:?}");
+    let ran = cloud.run(&["vm", "preseed", "mail", "--wait", "--lang", "ja"]);
+    assert!(ran.out.starts_with("サーバ mail のディスク 300 MiB を y1 に事前転送しました。"), "{ran:?}");
+    let view = cloud.run(&["vm", "preseed", "mail", "--wait", "-o", "json"]).json();
+    assert!(view["name"] == "mail" && view["preseed"]["done"]["node"] == "y1", "{view}");
 }
 
 #[test]
@@ -151,7 +158,7 @@ fn whoever_waits_for_a_server_that_has_no_place_is_told_so_once() {
     let cloud = Cloud::start();
     let why = || {
         let detail = Said::both("2 nodes: 2 cordoned");
-        serde_json::to_value(Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail })).unwrap()
+        serde_json::to_value(Fault::from(&Refusal::NoRoom { vm: "mail".to_owned(), detail, help: None })).unwrap()
     };
     let _stub =
         Stub::start(&cloud, "scheduler.m-front", &["watari.v1.vm.create", "watari.v1.vm.get"], move |subject, _| {

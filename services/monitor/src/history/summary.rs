@@ -307,7 +307,11 @@ fn network(before: Option<&Network>, after: Option<&Network>) -> Option<String> 
     };
     // Each is marked by a write of its own; several marks may end at once.
     if let Some(one) = network.strangers.iter().find(|stranger| !before.strangers.contains(stranger)) {
-        return Some(format!("{} is used by {}, as node {} found", one.address, one.mac, one.node));
+        let what = one.address6.map_or_else(
+            || one.address.to_string(),
+            |address6| format!("{address6}, which goes with {},", one.address),
+        );
+        return Some(format!("{what} is used by {}, as node {} found", one.mac, one.node));
     }
     let gone = before.strangers.iter().filter(|one| network.stranger_at(one.address).is_none());
     let gone: Vec<String> = gone.map(|one| one.address.to_string()).collect();

@@ -249,6 +249,12 @@ fn who_has_an_address_that_is_none_of_ours_is_told_by_its_mac() {
     let told = |before: &str, after: &str| summarise("networks", "campus", Some(before), Some(after));
     assert_eq!(told(&plain, &strange), "campus: 203.0.113.107 is used by 02:00:00:00:00:07, as node m1 found");
     assert_eq!(told(&strange, &plain), "campus: 203.0.113.107 may be given out again");
+    let mut by_ipv6: serde_json::Value = serde_json::from_str(&strange).unwrap();
+    by_ipv6["strangers"][0]["address6"] = "2001:db8:0:1::cb00:716b".into();
+    assert_eq!(
+        told(&plain, &by_ipv6.to_string()),
+        "campus: 2001:db8:0:1::cb00:716b, which goes with 203.0.113.107, is used by 02:00:00:00:00:07, as node m1 found"
+    );
 }
 
 #[test]

@@ -34,13 +34,14 @@ impl Book {
         }
         let stranger = Stranger {
             address: request.address,
+            address6: request.address6,
             mac: mac(&request.mac)?,
             node: request.node.clone(),
             seen_at: clock::now(),
         };
         let network = self.mark(epoch, &request.network, &stranger).await?;
         if request.fixed {
-            let port = has.ok_or_else(|| wanted::strange(&network, &stranger))?;
+            let port = has.ok_or_else(|| stranger.refusal(&network))?;
             return Ok(Allocated { port, segment });
         }
         self.give_back(epoch, &request.network, request.address, &owner).await?;
@@ -50,9 +51,10 @@ impl Book {
     }
 
     async fn mark(&self, epoch: Option<u64>, network: &NetworkName, stranger: &Stranger) -> Result<Network, Refusal> {
-        tracing::warn!(%network, address = %stranger.address, mac = stranger.mac, node = %stranger.node, "a stranger has an address of the network");
+        let (address, address6) = (stranger.address, stranger.address6);
+        tracing::warn!(%network, %address, ?address6, mac = stranger.mac, node = %stranger.node, "a stranger has an address of the network");
         let marked = |network: &mut Network| {
-            if network.mark(stranger.clone()) { Ok(()) } else { Err(wanted::strange(network, stranger)) }
+            if network.mark(stranger.clone()) { Ok(()) } else { Err(stranger.refusal(network)) }
         };
         self.amend(epoch, network, marked).await
     }

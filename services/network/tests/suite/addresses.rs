@@ -92,6 +92,7 @@ async fn a_strangers_address_that_a_server_kept_is_its_own_before_anybody_draws_
         vm: kept.vm.clone(),
         vm_uuid: kept.vm_uuid.clone(),
         address: kept.address,
+        address6: None,
         mac: "02:00:00:00:00:07".to_owned(),
         node: "m1".parse().unwrap(),
         fixed: false,

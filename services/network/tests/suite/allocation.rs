@@ -149,6 +149,7 @@ async fn a_strangers_address_is_replaced_marked_and_given_out_again_on_an_operat
         vm: format!("vm{n}").parse().unwrap(),
         vm_uuid: format!("uuid-{n}"),
         address: strange,
+        address6: None,
         mac: "02:00:00:00:00:07".to_owned(),
         node: "m1".parse().unwrap(),
         fixed,
@@ -182,6 +183,13 @@ async fn a_strangers_address_is_replaced_marked_and_given_out_again_on_an_operat
     assert_eq!(ask(&bus, asked).await.unwrap().port.address, strange);
     assert_eq!(ask(&bus, replace(3, true)).await.unwrap().port.address, strange, "asked for by name, it stays");
     assert_eq!(campus(&bus).await.strangers.len(), 1);
+
+    // Whoever has only what goes with it by IPv6 keeps servers off as well, and is told apart.
+    let by_ipv6 = ReplacePort { address6: Some("2001:db8::cb00:7164".parse().unwrap()), ..replace(3, true) };
+    ask(&bus, by_ipv6.clone()).await.unwrap();
+    assert_eq!(campus(&bus).await.strangers[0].address6, by_ipv6.address6);
+    let refused = ask(&bus, AllocatePort { address: Some(strange), ..wants(4) }).await;
+    assert!(matches!(&refused, Err(Refusal::AddressStrange6 { mac, .. }) if *mac == by_ipv6.mac), "{refused:?}");
     service.stop().await;
 }
 

@@ -1,5 +1,5 @@
-//! Speaking ARP (RFC 826, RFC 5227) on a server's segment: telling where it is now, asking
-//! whether it answers, and whether somebody else has its address.
+//! Speaking ARP (RFC 826, RFC 5227), and neighbour discovery beside it, on a server's segment: telling where it is now,
+//! asking whether it answers, and whether somebody else has its address.
 
 // One address type of the kernel that no safe library builds, and the waiting for such a socket.
 #![allow(unsafe_code)]
@@ -35,9 +35,11 @@ const AGAIN: [Duration; 5] = [
 /// Between two questions.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// How long is listened after each question whether somebody has an address: there are three (RFC 5227, section 1.1:
-/// `PROBE_NUM`). The RFC leaves seconds to networks on which a machine may only just have been plugged in; this bridge has
-/// been up, and a server waits.
+/// `PROBE_NUM`), by IPv6 too. The RFC leaves seconds to networks on which a machine may only just have been plugged in;
+/// this bridge has been up, and a server waits.
 const PROBES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(60), Duration::from_millis(120)];
+/// So many bytes of a frame have all that is looked for: of a neighbour's words by IPv6 78.
+const LOOKED_AT: usize = 78;
 const BROADCAST: Mac = [0xff; 6];
 /// `ETH_P_ARP` (RFC 826).
 const ARP: [u8; 2] = [0x08, 0x06];
@@ -172,7 +174,7 @@ pub(super) async fn answers(
     patience: Duration,
 ) -> io::Result<bool> {
     let ours = hardware(bridge)?;
-    let (socket, to) = open(bridge, mac)?;
+    let (socket, to) = open(bridge, mac, ARP)?;
     let question = request(mac, ours, asker.unwrap_or(Ipv4Addr::UNSPECIFIED), address);
     let end = Instant::now() + patience;
     let mut heard = Ok(false);
@@ -202,11 +204,36 @@ pub(super) async fn holder(
     ready: &CancellationToken,
 ) -> io::Result<Option<Mac>> {
     let question = request(BROADCAST, hardware(bridge)?, Ipv4Addr::UNSPECIFIED, address);
-    let (socket, to) = open(bridge, BROADCAST)?;
     let another = |frame: &[u8]| user_of(frame, address).filter(|mac| *mac != own);
+    found(bridge, (BROADCAST, ARP, &question), another, ready).await
+}
+
+/// The same by neighbour discovery (RFC 4862, section 5.4).
+///
+/// # Errors
+/// As [`holder`].
+pub(super) async fn holder6(
+    bridge: &str,
+    own: Mac,
+    address: Ipv6Addr,
+    ready: &CancellationToken,
+) -> io::Result<Option<Mac>> {
+    let question = neighbour::probe(hardware(bridge)?, address);
+    let another = |frame: &[u8]| neighbour::user_of(frame, address).filter(|mac| *mac != own);
+    found(bridge, (neighbour::asked_at(address), neighbour::IPV6, &question), another, ready).await
+}
+
+/// Asks for a moment, and listens on until the server is ready.
+async fn found(
+    bridge: &str,
+    (to, kind, question): (Mac, [u8; 2], &[u8]),
+    another: impl Fn(&[u8]) -> Option<Mac> + Copy,
+    ready: &CancellationToken,
+) -> io::Result<Option<Mac>> {
+    let (socket, to) = open(bridge, to, kind)?;
     for patience in PROBES {
         let until = Instant::now() + patience;
-        sendto(socket.get_ref(), &question, SendFlags::empty(), &to)?;
+        sendto(socket.get_ref(), question, SendFlags::empty(), &to)?;
         if let Ok(found) = timeout_at(until, heard_on(&socket, another)).await {
             return found.map(Some);
         }
@@ -219,28 +246,28 @@ pub(super) async fn holder(
     }
 }
 
-/// A socket that hears ARP on a bridge and nowhere else, and how it reaches a MAC there.
-fn open(bridge: &str, mac: Mac) -> io::Result<(AsyncFd<OwnedFd>, LinkAddress)> {
+/// A socket that hears frames of that kind on a bridge and nowhere else, and how it reaches a MAC there.
+fn open(bridge: &str, mac: Mac, kind: [u8; 2]) -> io::Result<(AsyncFd<OwnedFd>, LinkAddress)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // Bound to the bridge before it hears anything (packet(7)).
     let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)?;
-    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac, ARP)?;
+    let to = LinkAddress::of(netdevice::name_to_index(&socket, bridge)?, mac, kind)?;
     bind(&socket, &to)?;
     // SAFETY: what is handed over owns its descriptor, gives always the same, and is not taken out.
     let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?;
     Ok((socket, to))
 }
 
-/// Waits for a frame in which there is what is wanted.
+/// Waits for a frame in whose beginning there is what is wanted.
 async fn heard_on<T>(socket: &AsyncFd<OwnedFd>, wanted: impl Fn(&[u8]) -> Option<T>) -> io::Result<T> {
-    let mut frame = [0_u8; 64];
+    let mut frame = [0_u8; LOOKED_AT];
     loop {
         let mut ready = socket.readable().await?;
         let received = ready.try_io(|socket| Ok(recv(socket.get_ref(), &mut frame[..], RecvFlags::empty())?));
         match received {
             Ok(received) => {
                 let (length, _) = received?;
-                if let Some(found) = wanted(&frame[..length.min(64)]) {
+                if let Some(found) = wanted(&frame[..length.min(LOOKED_AT)]) {
                     return Ok(found);
                 }
             }

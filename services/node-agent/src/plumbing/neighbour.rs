@@ -1,5 +1,5 @@
-//! Words of neighbour discovery (RFC 4861): the address that a card has by itself, and telling neighbours where one
-//! is. Pure.
+//! Words of neighbour discovery (RFC 4861): the address that a card has by itself, telling neighbours where one
+//! is, and asking who has one. Pure.
 
 use std::net::Ipv6Addr;
 
@@ -12,6 +12,11 @@ pub(super) const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// The next header that is ICMPv6.
 const ICMPV6: u8 = 58;
+/// As many hops as only a neighbour's packet can have left.
+const HOPS: u8 = 255;
+/// Kinds of messages: who asks for an address, and who says where one is (RFC 4861, sections 4.3 and 4.4).
+const SOLICITATION: u8 = 135;
+const ADVERTISEMENT: u8 = 136;
 
 /// The address that a card gives itself on its link (RFC 4291, appendix A).
 pub(super) fn link_local(mac: Mac) -> Ipv6Addr {
@@ -23,22 +28,57 @@ pub(super) fn link_local(mac: Mac) -> Ipv6Addr {
 /// "`address` is at `mac`", as a frame to all of the link: an unsolicited advertisement that overrides what they knew
 /// (RFC 4861, section 7.2.6).
 pub(super) fn advertisement(mac: Mac, address: Ipv6Addr) -> Vec<u8> {
-    // An advertisement, which overrides; whose address; and its MAC as an option of eight bytes.
-    let mut message = vec![136, 0, 0, 0, 0x20, 0, 0, 0];
+    // It overrides; whose address; and its MAC as an option of eight bytes.
+    let mut message = vec![ADVERTISEMENT, 0, 0, 0, 0x20, 0, 0, 0];
     message.extend_from_slice(&address.octets());
     message.extend_from_slice(&[2, 1]);
     message.extend_from_slice(&mac);
-    let sum = checksum(address, ALL_NODES, &message);
-    message[2..4].copy_from_slice(&sum);
+    frame((mac, address), (ALL_NODES_MAC, ALL_NODES), message)
+}
 
-    let mut frame = Vec::with_capacity(86);
-    frame.extend_from_slice(&ALL_NODES_MAC);
+/// "Who has `wanted`?", from `mac` in nobody's name, as is asked before an address is used (RFC 4862, section 5.4.2): who
+/// has it tells all of the link.
+pub(super) fn probe(mac: Mac, wanted: Ipv6Addr) -> Vec<u8> {
+    let mut message = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    message.extend_from_slice(&wanted.octets());
+    let [.., a, b, c] = wanted.octets();
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, u16::from_be_bytes([0xff, a]), u16::from_be_bytes([b, c]));
+    frame((mac, Ipv6Addr::UNSPECIFIED), (asked_at(wanted), group), message)
+}
+
+/// Where machines hear whose address ends like this one (RFC 4291, section 2.7.1; RFC 2464, section 7).
+pub(super) fn asked_at(address: Ipv6Addr) -> Mac {
+    let [.., a, b, c] = address.octets();
+    [0x33, 0x33, 0xff, a, b, c]
+}
+
+/// Who uses `address` in a frame of neighbour discovery: says that it is there, or asks in its name. Who asks for it in
+/// nobody's name has it no more than we do.
+pub(super) fn user_of(frame: &[u8], address: Ipv6Addr) -> Option<Mac> {
+    let is_neighbours = frame.get(12..14) == Some(&IPV6) && frame.get(20..22) == Some(&[ICMPV6, HOPS]);
+    let named = match *frame.get(54)? {
+        SOLICITATION => frame.get(22..38),
+        ADVERTISEMENT => frame.get(62..78),
+        _ => None,
+    };
+    let uses = is_neighbours && named == Some(&address.octets());
+    frame.get(6..12).filter(|_| uses)?.try_into().ok()
+}
+
+/// A message of ICMPv6, whose sum is still to be put in, as a frame.
+fn frame((mac, from): (Mac, Ipv6Addr), (to_mac, to): (Mac, Ipv6Addr), mut message: Vec<u8>) -> Vec<u8> {
+    let sum = checksum(from, to, &message);
+    message[2..4].copy_from_slice(&sum);
+    let [high, low] = u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes();
+
+    let mut frame = Vec::with_capacity(54 + message.len());
+    frame.extend_from_slice(&to_mac);
     frame.extend_from_slice(&mac);
     frame.extend_from_slice(&IPV6);
-    // Version 6, the message's length, and as many hops as only a neighbour's packet can have left.
-    frame.extend_from_slice(&[0x60, 0, 0, 0, 0, 32, ICMPV6, 255]);
-    frame.extend_from_slice(&address.octets());
-    frame.extend_from_slice(&ALL_NODES.octets());
+    // Version 6, and the message's length.
+    frame.extend_from_slice(&[0x60, 0, 0, 0, high, low, ICMPV6, HOPS]);
+    frame.extend_from_slice(&from.octets());
+    frame.extend_from_slice(&to.octets());
     frame.extend_from_slice(&message);
     frame
 }
@@ -76,6 +116,36 @@ mod tests {
         assert_eq!((&frame[22..38], frame[54], frame[58]), (&address.octets()[..], 136, 0x20));
         assert_eq!((&frame[62..78], &frame[78..80], &frame[80..86]), (&address.octets()[..], &[2, 1][..], &MAC[..]));
         // Summed with its sum, the message gives nothing.
-        assert_eq!(checksum(address, ALL_NODES, &frame[54..]), [0, 0]);
+        assert_eq!((&frame[18..20], checksum(address, ALL_NODES, &frame[54..])), (&[0, 32][..], [0, 0]));
+    }
+
+    #[test]
+    fn who_asks_whether_an_address_is_free_asks_in_nobodys_name_where_its_holder_listens() {
+        let address: Ipv6Addr = "2001:db8:0:1::cb00:7164".parse().unwrap();
+        let frame = probe(MAC, address);
+        assert_eq!((frame.len(), &frame[..6]), (78, &[0x33, 0x33, 0xff, 0, 0x71, 0x64][..]));
+        assert_eq!((&frame[6..12], &frame[18..22]), (&MAC[..], &[0, 24, ICMPV6, HOPS][..]));
+        let group: Ipv6Addr = "ff02::1:ff00:7164".parse().unwrap();
+        assert_eq!((&frame[22..38], &frame[38..54]), (&[0; 16][..], &group.octets()[..]));
+        assert_eq!((frame[54], &frame[62..78]), (SOLICITATION, &address.octets()[..]));
+        assert_eq!(checksum(Ipv6Addr::UNSPECIFIED, group, &frame[54..]), [0, 0]);
+        assert_eq!(user_of(&frame, address), None, "it is not the asker's");
+    }
+
+    #[test]
+    fn whoever_speaks_in_an_addresses_name_has_it() {
+        let [address, other] =
+            ["2001:db8:0:1::cb00:7164", "2001:db8:0:1::cb00:7165"].map(|a| a.parse::<Ipv6Addr>().unwrap());
+        let told = advertisement(MAC, address);
+        assert_eq!((user_of(&told, address), user_of(&told, other)), (Some(MAC), None));
+        let mut asks = probe(MAC, other);
+        asks[22..38].copy_from_slice(&address.octets());
+        assert_eq!((user_of(&asks, address), user_of(&asks, other)), (Some(MAC), None), "asking for another");
+        let mut far = told.clone();
+        far[21] = HOPS - 1;
+        assert_eq!(user_of(&far, address), None, "it has come from another link");
+        for length in 0..78 {
+            assert_eq!(user_of(&told[..length], address), None, "cut off at {length}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether somebody who is no server of ours has a server's address already.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::try_join_all;
 use watari_chassis::CancellationToken;
@@ -18,7 +18,7 @@ impl Plumbing {
     /// node to another: a port's MAC follows from its address, so that no other port of ours has it.
     ///
     /// # Errors
-    /// [`Refusal::AddressStrange`]: somebody has one of them. That a network is not here.
+    /// [`Refusal::AddressStrange`], [`Refusal::AddressStrange6`]: somebody has one of them. That a network is not here.
     pub async fn ask_for_strangers(&self, server: &Server, ready: &CancellationToken) -> Result<(), Refusal> {
         let mut asked = Vec::new();
         for wire in server.wires.iter().filter(|wire| wire.kind == Kind::Provider) {
@@ -45,30 +45,49 @@ impl Plumbing {
     }
 
     async fn ask_for_stranger(&self, wire: &Wire, ready: &CancellationToken) -> Result<(), Refusal> {
-        let Some(own) = overlay::mac(&wire.mac) else { return Ok(()) };
         if wire.vlan.is_some() {
             // As when it is connected.
             let _networks = self.networks.lock().await;
             self.link(wire).await?;
         }
-        let (bridge, address) = (self.bridge_of(wire)?, wire.address);
+        let bridge = self.bridge_of(wire)?;
+        let mut asked = vec![self.ask_for(wire, &bridge, wire.address.into(), ready)];
+        if let Some(ipv6) = &wire.ipv6 {
+            asked.push(self.ask_for(wire, &bridge, ipv6.address.into(), ready));
+        }
+        try_join_all(asked).await.map(drop)
+    }
+
+    async fn ask_for(
+        &self,
+        wire: &Wire,
+        bridge: &str,
+        asked: IpAddr,
+        ready: &CancellationToken,
+    ) -> Result<(), Refusal> {
+        let Some(own) = overlay::mac(&wire.mac) else { return Ok(()) };
         // A node does not hear itself on its own bridge. On a VLAN it is no machine, whatever its addresses elsewhere.
-        let is_ours = wire.vlan.is_none() && matches!(self.links.with_address(address).await, Ok(Some(_)));
-        let found =
-            if is_ours { arp::hardware(&bridge).map(Some) } else { arp::holder(&bridge, own, address, ready).await };
-        match found {
-            Ok(None) => Ok(()),
-            Ok(Some(mac)) => Err(Refusal::AddressStrange {
-                network: wire.network.to_string(),
-                address: address.to_string(),
-                mac: overlay::text(mac),
-                node: self.node.to_string(),
-            }),
+        let is_ours = wire.vlan.is_none() && matches!(self.links.with_address(asked).await, Ok(Some(_)));
+        let found = match asked {
+            _ if is_ours => arp::hardware(bridge).map(Some),
+            IpAddr::V4(address) => arp::holder(bridge, own, address, ready).await,
+            IpAddr::V6(address) => arp::holder6(bridge, own, address, ready).await,
+        };
+        let mac = match found {
+            Ok(None) => return Ok(()),
+            Ok(Some(mac)) => overlay::text(mac),
             Err(error) => {
                 // No reason to keep a server off.
-                tracing::warn!(%address, bridge, %error, "nobody can be asked whether an address is free");
-                Ok(())
+                tracing::warn!(address = %asked, bridge, %error, "nobody can be asked whether an address is free");
+                return Ok(());
             }
-        }
+        };
+        let (network, address, node) = (wire.network.to_string(), wire.address.to_string(), self.node.to_string());
+        Err(match asked {
+            IpAddr::V4(_) => Refusal::AddressStrange { network, address, mac, node },
+            IpAddr::V6(address6) => {
+                Refusal::AddressStrange6 { network, address, address6: address6.to_string(), mac, node }
+            }
+        })
     }
 }

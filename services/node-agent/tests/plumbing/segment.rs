@@ -6,14 +6,17 @@ mod vlan;
 
 use std::{
     fs,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use watari_chassis::CancellationToken;
-use watari_contracts::agent::{Server, Wire};
-use watari_model::{Refusal, network::mac_of};
+use watari_contracts::agent::{Ipv6Wire, Server, Wire};
+use watari_model::{
+    Refusal,
+    network::{Ipv6, mac_of},
+};
 use watari_node_agent::{layout::Layout, plumbing::Plumbing, settings::Networks};
 use watari_testkit::{in_a_machine_of_its_own, in_a_network_of_its_own, orders};
 
@@ -47,6 +50,15 @@ fn server(network: &str, vlan: Option<u16>, address: Ipv4Addr) -> Server {
     let card = Wire { network: network.parse().unwrap(), vlan, ..orders::card(address) };
     let uuid = format!("{:08x}-1d52-48f3-9d2c-0c0d8e1a7b6f", address.octets()[3]);
     Server { wires: vec![card], ..orders::server("mail", &uuid) }
+}
+
+/// A server of the campus with IPv6 beside.
+fn dual(n: u8) -> Server {
+    let mut server = server("campus", None, campus(n));
+    let network = Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
+    let address = network.beside(campus(n));
+    server.wires[0].ipv6 = Some(Ipv6Wire { network, address });
+    server
 }
 
 /// Nothing is waited for but the answers.
@@ -89,6 +101,7 @@ async fn inside_its_own_network() {
     let (folder, layout) = lay();
     let node = plumbing(&layout, "campus");
     strangers(&node).await;
+    strangers_by_ipv6(&node).await;
     announced::to_everybody(&node).await;
     let elsewhere = plumbing(&layout, "other").ask_for_strangers(&server("campus", None, campus(51)), &ready()).await;
     assert!(matches!(elsewhere, Err(Refusal::SegmentUnbound { .. })), "{elsewhere:?}");
@@ -136,4 +149,36 @@ async fn strangers(node: &Plumbing) {
     let found = node.ask_for_strangers(&late, &unready).await;
     assert!(matches!(&found, Err(Refusal::AddressStrange { mac, .. }) if mac == LATE), "{found:?}");
     assert!(comes.await.unwrap());
+}
+
+/// What goes with a server's address by IPv6 may be a stranger's who has no IPv4 address of the campus at all.
+async fn strangers_by_ipv6(node: &Plumbing) {
+    let beside = |n: u8| dual(n).wires[0].ipv6.as_ref().unwrap().address;
+    let asked = async |n: u8| match node.ask_for_strangers(&dual(n), &ready()).await {
+        Ok(()) => None,
+        Err(Refusal::AddressStrange6 { mac, address, address6, .. }) => {
+            assert_eq!(address, campus(n).to_string(), "by which it is marked");
+            Some((mac, address6))
+        }
+        Err(other) => panic!("{other}"),
+    };
+    has_too("client", beside(61));
+    assert_eq!(asked(61).await, Some((STRANGER.to_owned(), beside(61).to_string())));
+    assert_eq!(asked(62).await, None, "nobody has it");
+    has_too("itself", beside(52));
+    assert_eq!(asked(52).await, None, "the server itself, wherever it runs");
+    must(&format!("ip addr add {}/64 dev br-campus nodad", beside(63)));
+    let own = fs::read_to_string("/sys/class/net/br-campus/address").unwrap();
+    assert_eq!(asked(63).await, Some((own.trim().to_owned(), beside(63).to_string())), "the node itself");
+    let by_both = node.ask_for_strangers(&dual(50), &ready()).await;
+    assert!(matches!(&by_both, Err(Refusal::AddressStrange { .. })), "it has the other alone: {by_both:?}");
+}
+
+/// A machine has an IPv6 address as well, and hears who asks for it: the kernel begins to listen a moment later.
+fn has_too(machine: &str, address: Ipv6Addr) {
+    must(&format!("ip -n {machine} addr add {address}/64 dev eth0 nodad"));
+    let [.., a, b, c] = address.octets();
+    let group = format!("33:33:ff:{a:02x}:{b:02x}:{c:02x}");
+    let listens = (0..1_000).any(|_| must(&format!("ip -n {machine} maddr show dev eth0")).contains(&group));
+    assert!(listens, "{machine} does not listen for {address}");
 }

@@ -69,11 +69,15 @@ fn going_dark<'s>(snap: &'s Snapshot, outage: &Outage) -> HashSet<&'s NodeName> 
 /// The servers that are elsewhere and on their way to where it goes dark.
 fn arriving<'s>(turn: &Turn<'s>, outage: &Outage) -> Vec<&'s Vm> {
     let (snap, dark) = (turn.snap, going_dark(turn.snap, outage));
-    let coming = |vm: &Vm| {
-        turn.migrations_of(&vm.name).any(|m| !m.state.over() && dark.contains(&m.to))
-            && !vm.node().is_some_and(|node| dark.contains(node))
-    };
+    let coming = |vm: &Vm| comes(turn, outage, vm) && !vm.node().is_some_and(|node| dark.contains(node));
     snap.vms.values().map(|entry| &entry.value).filter(|vm| coming(vm)).collect()
+}
+
+/// Whether a server moves to where it goes dark, be it from there as well.
+pub(super) fn comes(turn: &Turn<'_>, outage: &Outage, vm: &Vm) -> bool {
+    let goes_dark =
+        |node: &NodeName| turn.snap.nodes.get(node.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value));
+    turn.migrations_of(&vm.name).any(|m| !m.state.over() && goes_dark(&m.to))
 }
 
 /// What an evacuation would do now with each server.

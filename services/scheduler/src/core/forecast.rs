@@ -41,6 +41,8 @@ use order::Mover;
 
 /// So many migrations are a group, of which it is seen how far they differ from others.
 const GROUP: usize = 5;
+/// Where nothing is known of the link, nobody is taken to cross in less.
+const LEAST_MS: u64 = 1_000;
 /// What migrations showed so long before anything else did is not what the link carries today.
 const OUTDATED_MS: u64 = 30 * 86_400_000;
 
@@ -53,6 +55,8 @@ pub struct Forecast {
     pub waiting: Vec<VmName>,
     /// Those of them that start.
     pub starting: Vec<VmName>,
+    /// Those of them that move to where it goes dark, and would have to leave again.
+    pub arriving: Vec<VmName>,
     /// Who could not, and why.
     pub left: Vec<Left>,
     /// Who could, or has no place, and would go off since the power goes before.
@@ -101,6 +105,27 @@ impl Forecast {
     #[must_use]
     pub fn estimated_ms(&self) -> Option<u64> {
         Some(self.speed?.takes_ms(count(self.moves.len() + self.waiting.len()), self.bytes))
+    }
+
+    /// Who would not have arrived after so many milliseconds, though it could leave: each has the link when those before it
+    /// have, behind those that are under way. Where nothing is known of the link it is taken to be as fast as a rehearsal
+    /// takes it to be.
+    #[must_use]
+    pub fn late(&self, within_ms: u64) -> Vec<VmName> {
+        let Some(speed) = self.speed.or_else(|| Speed::new(speed::ASSUMED, 1_000, LEAST_MS)) else { return Vec::new() };
+        let moving: u64 = self.moves.iter().map(|m| m.bytes).sum();
+        let (mut servers, mut bytes) = (count(self.waiting.len()), self.bytes.saturating_sub(moving));
+        let mut late = Vec::new();
+        if speed.takes_ms(servers, bytes) > within_ms {
+            late.extend_from_slice(&self.waiting);
+        }
+        for one in &self.moves {
+            (servers, bytes) = (servers + 1, bytes.saturating_add(one.bytes));
+            if speed.takes_ms(servers, bytes) > within_ms {
+                late.push(one.vm.clone());
+            }
+        }
+        late
     }
 }
 
@@ -216,8 +241,11 @@ fn look_ahead(
     let travelling = count(moves.len() + foreseen.waiting.len());
     let speed = speed.filter(|speed| !lint::is_too_soon(&turn, bytes, speed.takes_ms(travelling, bytes)));
     let starting = foreseen.waiting.iter().filter(|vm| starts(&turn, vm)).map(|vm| vm.name.clone()).collect();
+    let arriving = foreseen.waiting.iter().filter(|vm| evacuation::comes(&turn, &outage, vm));
+    let arriving = arriving.map(|vm| vm.name.clone()).collect();
     Some(Forecast {
         starting,
+        arriving,
         waiting: foreseen.waiting.into_iter().map(|vm| vm.name.clone()).collect(),
         left: foreseen.left,
         halts,

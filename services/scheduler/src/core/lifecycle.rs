@@ -175,7 +175,9 @@ fn starting(turn: &mut Turn<'_>, entry: &Entry<Vm>) {
         Step::Done(_) => {
             let _ = seen_off(turn, entry);
         }
-        Step::Failed(refusal @ Refusal::AddressStrange { .. }) => strangers::decide(turn, entry, &grant.node, refusal),
+        Step::Failed(refusal @ (Refusal::AddressStrange { .. } | Refusal::AddressStrange6 { .. })) => {
+            strangers::decide(turn, entry, &grant.node, refusal);
+        }
         Step::Failed(refusal) if refusal.retryable() => {
             if restart_is_due(turn, vm) {
                 turn.restart_vm(entry, grant.node.clone(), Some(refusal.clone()));

@@ -77,7 +77,7 @@ pub(crate) use placement::{Bases, Need, Rooms, Supply, check, choose};
 pub(crate) use quorum::{Act, Scene};
 pub(crate) use readiness::{cannot_leave, cannot_start, has_no_network, outside_ranges};
 pub(crate) use since::{moved_since, never_left, still_there};
-pub(crate) use speed::{Speed, Sums, part};
+pub(crate) use speed::{ASSUMED, Speed, Sums, part};
 pub(crate) use standstill::stands_still;
 pub(crate) use ways::way_to_measure;
 pub(crate) use weight::{gained, sent};

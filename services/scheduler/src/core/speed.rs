@@ -37,6 +37,8 @@ const FIXED_MS: u64 = 5_000;
 const TRAVELS_PART: u64 = 4;
 /// So many of the last migrations tell how fast the link is.
 pub(crate) const LAST: usize = 20;
+/// Bytes a second where nothing is known: a gigabit.
+pub(crate) const ASSUMED: u64 = 125_000_000;
 
 /// How long migrations take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

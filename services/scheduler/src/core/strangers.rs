@@ -57,7 +57,11 @@ pub(super) fn decide(turn: &mut Turn<'_>, entry: &Entry<Vm>, node: &NodeName, re
 
 /// The card that the refusal is about, and what is to be asked of the network service.
 fn wanted(vm: &Vm, node: &NodeName, refusal: &Refusal) -> Option<(usize, ReplacePort)> {
-    let Refusal::AddressStrange { network, address, mac, .. } = refusal else { return None };
+    let (Refusal::AddressStrange { network, address, mac, .. }
+    | Refusal::AddressStrange6 { network, address, mac, .. }) = refusal
+    else {
+        return None;
+    };
     let is = |nic: &Nic| nic.network.as_str() == network && nic.address.to_string() == *address;
     let (index, nic) = vm.spec.nics.iter().enumerate().find(|(_, nic)| is(nic))?;
     let replace = ReplacePort {
@@ -65,6 +69,7 @@ fn wanted(vm: &Vm, node: &NodeName, refusal: &Refusal) -> Option<(usize, Replace
         vm: vm.name.clone(),
         vm_uuid: vm.uuid.clone(),
         address: nic.address,
+        address6: nic.address6.filter(|_| matches!(refusal, Refusal::AddressStrange6 { .. })),
         mac: mac.clone(),
         node: node.clone(),
         fixed: nic.fixed,
@@ -97,6 +102,16 @@ mod tests {
         }
     }
 
+    fn strange_by_ipv6(address: &str, address6: Ipv6Addr) -> Refusal {
+        Refusal::AddressStrange6 {
+            network: "campus".to_owned(),
+            address: address.to_owned(),
+            address6: address6.to_string(),
+            mac: "02:00:00:00:00:07".to_owned(),
+            node: "m1".to_owned(),
+        }
+    }
+
     fn starting(fixed: bool) -> Entry<Vm> {
         let mut mail = vm("mail", 128);
         mail.spec.nics.push(Nic { fixed, address6: Some(beside(100)), ..nic(&network("campus"), 100) });
@@ -116,13 +131,17 @@ mod tests {
 
     /// What is decided when the network service has answered this.
     fn decided(entry: &Entry<Vm>, outcome: Option<Outcome>) -> Vec<Action> {
+        decided_about(entry, outcome, &strange("203.0.113.100"))
+    }
+
+    fn decided_about(entry: &Entry<Vm>, outcome: Option<Outcome>, refusal: &Refusal) -> Vec<Action> {
         let key = format!("replace-port/mail/{}/203.0.113.100/{}", entry.value.uuid, entry.value.generation());
         let answer = outcome.map(|outcome| (key, Answer { attempt: 0, outcome, age_ms: 0, news: false }));
         let vms = Arc::new(BTreeMap::from([("mail".to_owned(), Arc::new(entry.clone()))]));
         let snap = Snapshot { epoch: 1, vms, answers: answer.into_iter().collect(), ..Snapshot::default() };
         let rules = Rules::default();
         let mut turn = Turn::new(&snap, &rules, at(1_000));
-        decide(&mut turn, entry, &name("m1"), &strange("203.0.113.100"));
+        decide(&mut turn, entry, &name("m1"), refusal);
         turn.actions
     }
 
@@ -131,7 +150,7 @@ mod tests {
         let entry = starting(false);
         let asked = decided(&entry, None);
         let [Action::ReplacePort { replace, .. }] = &asked[..] else { panic!("{asked:?}") };
-        assert_eq!((replace.mac.as_str(), replace.fixed), ("02:00:00:00:00:07", false));
+        assert_eq!((replace.mac.as_str(), replace.address6, replace.fixed), ("02:00:00:00:00:07", None, false));
         let again = decided(&entry, Some(given(101)));
         let [Action::StoreVm { vm, restart: true, .. }] = &again[..] else { panic!("{again:?}") };
         assert_eq!((vm.state, vm.generation()), (State::Starting, entry.value.generation() + 1));
@@ -139,6 +158,18 @@ mod tests {
         assert_eq!((is.address.octets()[3], is.mac == was.mac, &is.network), (101, false, &was.network));
         assert_eq!(is.address6, Some(beside(101)), "the node would refuse it with the IPv6 address of before");
         assert_eq!(vm.fault, Some(strange("203.0.113.100")));
+    }
+
+    #[test]
+    fn who_has_what_goes_with_an_address_by_ipv6_is_told_so_and_the_server_starts_with_both_anew() {
+        let (entry, refusal) = (starting(false), strange_by_ipv6("203.0.113.100", beside(100)));
+        let asked = decided_about(&entry, None, &refusal);
+        let [Action::ReplacePort { replace, .. }] = &asked[..] else { panic!("{asked:?}") };
+        assert_eq!((replace.address, replace.address6), (entry.value.spec.nics[0].address, Some(beside(100))));
+        let again = decided_about(&entry, Some(given(101)), &refusal);
+        let [Action::StoreVm { vm, restart: true, .. }] = &again[..] else { panic!("{again:?}") };
+        assert_eq!((vm.spec.nics[0].address.octets()[3], vm.spec.nics[0].address6), (101, Some(beside(101))));
+        assert_eq!(vm.fault, Some(refusal));
     }
 
     #[test]

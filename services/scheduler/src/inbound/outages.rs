@@ -34,8 +34,9 @@ const LONGEST_NOTE: usize = 200;
 impl Desk {
     pub(super) fn show_outage(&self, outage: &Outage) -> OutageView {
         let (snap, now) = (self.executor.view(), clock::now());
-        let plan = views::planned(&snap, &self.rules, outage, now);
-        OutageView { plan, ..views::outage(&snap, &self.rules, outage, now) }
+        let view = views::outage(&snap, &self.rules, outage, now);
+        let plan = views::planned(&snap, &self.rules, outage, view.begins_at, now);
+        OutageView { plan, ..view }
     }
 
     pub(super) async fn get_outage(self, request: GetOutage) -> Result<OutageView, Refusal> {

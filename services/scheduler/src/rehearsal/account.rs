@@ -196,7 +196,7 @@ fn falls(twin: &Twin, all: &[(VmName, NodeName)]) -> Vec<Fall> {
 /// time would have been of no use to it.
 fn nowhere(twin: &Twin, vm: &VmName, stops: Option<u64>) -> Option<Refusal> {
     let detail = said!("no node of another site has power", "ほかのサイトに稼働中のノードがありません");
-    (!twin.has_refuge(stops.unwrap_or(u64::MAX))).then(|| Refusal::NoRoom { vm: vm.to_string(), detail })
+    (!twin.has_refuge(stops.unwrap_or(u64::MAX))).then(|| Refusal::NoRoom { vm: vm.to_string(), detail, help: None })
 }
 
 /// That there is no time for a server even to go off.

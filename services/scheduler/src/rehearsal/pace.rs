@@ -3,10 +3,8 @@
 use watari_model::{NodeName, VmName};
 
 use super::{link::Loads, twin::STEP_MS};
-use crate::core::{Rules, Snapshot, Speed, Sums, forecast};
+use crate::core::{ASSUMED, Rules, Snapshot, Speed, Sums, forecast};
 
-/// Bytes a second where nothing is known: a gigabit.
-const ASSUMED: u64 = 125_000_000;
 /// About so many turns a migration takes, there and back.
 const TURNS_EACH: u64 = 40;
 /// Turns besides.

@@ -84,8 +84,14 @@ fn there(outage: &Outage, vm: &Vm) -> Option<StillThere> {
     })
 }
 
-/// What the evacuation of a scheduled outage would come to now.
-pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Timestamp) -> Option<OutagePlan> {
+/// What the evacuation of a scheduled outage would come to now, and who would be late if it began at that time.
+pub(crate) fn planned(
+    snap: &Snapshot,
+    rules: &Rules,
+    outage: &Outage,
+    begins_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<OutagePlan> {
     match &outage.scope {
         Scope::Site(site) if outage.state == State::Scheduled => {
             // What is proposed on battery has the battery's time.
@@ -94,7 +100,11 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
             } else {
                 forecast(snap, rules, site, now)
             };
-            foreseen.map(|forecast| plan(site.clone(), forecast, now))
+            let left_ms = outage.window.zip(begins_at).map(|(window, at)| window.from.millis_since(at.max(now)));
+            foreseen.map(|forecast| {
+                let late = left_ms.map_or_else(Vec::new, |ms| forecast.late(ms));
+                OutagePlan { late, ..plan(site.clone(), forecast, now) }
+            })
         }
         _ => None,
     }
@@ -103,7 +113,7 @@ pub(crate) fn planned(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Time
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
     let (estimated_ms, score) = (forecast.estimated_ms(), forecast.fates().score());
-    let Forecast { moves, waiting, starting, left, halts, time_ms, bytes, speed, span_ms, path } = forecast;
+    let Forecast { moves, waiting, starting, arriving, left, halts, time_ms, bytes, speed, span_ms, path } = forecast;
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let confidence = estimated_ms.map(|_| Confidence {
         measured: number(moves.iter().filter(|m| m.measured).count()),
@@ -129,9 +139,11 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         critical_path,
         time_ms,
         halts: halts.into_iter().map(halted).collect(),
+        late: Vec::new(),
         moves: moves.into_iter().map(planned).collect(),
         waiting,
         starting,
+        arriving,
         failed: left.iter().filter(|left| !left.is_off()).map(not_moved).collect(),
         off: left.iter().filter(|left| left.is_off()).map(|left| left.vm.clone()).collect(),
         score: Some(score),

@@ -537,23 +537,6 @@ async fn invariant_9_nonsense_is_refused_by_name_and_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_room_says_why_and_starts_when_there_is_room() {
-    let cloud = Cloud::start_with(&[("m1", "myodaiji")]).await;
-    let ask = CreateVm { memory_mib: 8_192, ..create("big") };
-    let made = cloud.ask(&ask).await.unwrap();
-    let codes: Vec<&str> = made.warnings.iter().map(|warning| warning.code.as_str()).collect();
-    assert_eq!(codes, ["placement.no-room"], "it is told at once");
-    let failed = cloud.until("big", |vm| vm.state == State::Failed).await;
-    let fault = failed.fault.unwrap();
-    assert_eq!(fault.code, "placement.no-room");
-    assert!(fault.cause.contains("1 node: 1 has 4096 MiB free of the 8192 MiB needed"), "{}", fault.cause);
-    cloud.nodes.create(&crate::support::node("m2", "myodaiji", 16_384)).await.unwrap();
-    cloud.fleet.add("m2", "myodaiji").await;
-    let running = cloud.until("big", |vm| vm.state == State::Running).await;
-    assert_eq!(running.node.unwrap().as_str(), "m2");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_paged_by_name() {
     let cloud = Cloud::start().await;
     let names: Vec<String> = (0..25).map(|n| format!("vm{n:02}")).collect();

@@ -12,6 +12,7 @@ mod outages;
 mod policies;
 mod projects;
 mod relief;
+mod rooms;
 mod snapshots;
 mod support;
 mod traces;

@@ -162,6 +162,25 @@ async fn who_could_not_leave_is_known_from_the_day_on_which_an_outage_is_schedul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn that_the_power_goes_before_servers_can_have_left_is_said_when_the_outage_is_scheduled() {
+    let cloud = Cloud::start().await;
+    cloud.ask(&CreateVm { site: "myodaiji".parse().ok(), memory_mib: 4_096, ..create("large") }).await.unwrap();
+    cloud.until("large", |vm| vm.state == vm::State::Running).await;
+    let now = clock::now();
+    let schedule = |from_ms: u64| ScheduleOutage {
+        request_id: None,
+        site: "myodaiji".parse().unwrap(),
+        from: now.plus_millis(from_ms),
+        until: now.plus_millis(from_ms + 1_000),
+        note: String::new(),
+    };
+    let late = |view: OutageView| view.plan.unwrap().late.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(late(cloud.ask(&schedule(86_400_000)).await.unwrap()), Vec::<String>::new());
+    // 4 GiB take longer over a gigabit.
+    assert_eq!(late(cloud.ask(&schedule(30_000)).await.unwrap()), ["large"], "it is scheduled all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_it_is_set_so_a_server_that_could_not_leave_is_not_made_unless_it_is_to_stay() {
     let mut cloud = Cloud::start().await;
     cloud.kill_scheduler();

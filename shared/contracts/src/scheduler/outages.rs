@@ -161,6 +161,9 @@ pub struct OutagePlan {
     /// Those of them that start at the moment.
     #[serde(default)]
     pub starting: Vec<VmName>,
+    /// Those of them that move to where it goes dark, and would have to leave again: that is not in the estimate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arriving: Vec<VmName>,
     /// Who could not move, and why.
     pub failed: Vec<NotMoved>,
     /// Who is off and would stay where its disk is.
@@ -192,6 +195,10 @@ pub struct OutagePlan {
     /// Who would not leave in that time, and go off before the power does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub halts: Vec<HaltedVm>,
+    /// For an outage that is scheduled: who could leave, and would not have arrived elsewhere when the power goes. Where nothing
+    /// is known of the link it is taken to be a gigabit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<VmName>,
     /// When this was looked at.
     pub at: Timestamp,
 }

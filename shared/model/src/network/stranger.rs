@@ -8,13 +8,13 @@
 //! A marked address is given to no server. That a server runs with it means that nobody answered when its node asked
 //! once more; and a mark that is old is worth a new question, which is asked when the address is drawn again.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Network;
-use crate::{NodeName, Timestamp};
+use crate::{NodeName, Refusal, Timestamp};
 
 /// The most that one network notes. Where more answer it is hardly that many machines: rather one that answers for
 /// every address, as a router does that is set up for that (proxy ARP, RFC 1027).
@@ -25,12 +25,28 @@ const MOST: usize = 64;
 pub struct Stranger {
     /// The address.
     pub address: Ipv4Addr,
+    /// What goes with it by IPv6, if it is that which somebody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// Who answered for it, `xx:xx:xx:xx:xx:xx`, lower case.
     pub mac: String,
     /// The node that asked.
     pub node: NodeName,
     /// When it was answered.
     pub seen_at: Timestamp,
+}
+
+impl Stranger {
+    /// Why no server of the network gets the address.
+    #[must_use]
+    pub fn refusal(&self, network: &Network) -> Refusal {
+        let (network, address) = (network.name.to_string(), self.address.to_string());
+        let (mac, node) = (self.mac.clone(), self.node.to_string());
+        match self.address6 {
+            None => Refusal::AddressStrange { network, address, mac, node },
+            Some(address6) => Refusal::AddressStrange6 { network, address, address6: address6.to_string(), mac, node },
+        }
+    }
 }
 
 impl Network {
@@ -56,6 +72,7 @@ mod tests {
     fn stranger(n: u8, seconds: u64) -> Stranger {
         Stranger {
             address: Ipv4Addr::new(203, 0, 113, n),
+            address6: None,
             mac: format!("02:00:00:00:00:{n:02x}"),
             node: "m1".parse().unwrap(),
             seen_at: Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(seconds * 1_000),

@@ -32,8 +32,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "{value} は名前として使えません" "英小文字、数字、ハイフンを 1 から 63 文字、先頭は英字、末尾はハイフン以外にしてください";
     /// A value is outside what the field takes.
     OutOfRange { field, value, allowed: Said } "request.out-of-range" 400 No
-        en "{field} is {value}, but must be {allowed}" "for {field} give {allowed}"
-        ja "{field} に {value} は指定できません。指定できるのは {allowed} です" "{field} は {allowed} にしてください";
+        en "{field} is {value}, which is not allowed" "for {field} give {allowed}"
+        ja "{field} に {value} は指定できません" "{field} は {allowed} にしてください";
     /// A list has something more than once.
     Repeated { field, value } "request.repeated" 400 No
         en "{field} names {value} twice" "name {value} once"
@@ -174,9 +174,13 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "サーバ {vm} のディスクはすでに {most} 層以上あるため、スナップショットを追加できません" "サーバを起動すると層が統合されます。または不要なスナップショットを削除してください: watari vm snapshot list {vm}。自動で再試行します";
     // --- placement -------------------------------------------------------------------------
     /// No node can take the server.
-    NoRoom { vm, detail: Said } "placement.no-room" 507 Later
-        en "no node can take server {vm}: {detail}" "free or add capacity, or relax the server's placement; `watari node list` shows what is free"
-        ja "サーバ {vm} を置けるノードがありません: {detail}" "空きを作るかノードを追加するか、配置条件を緩めてください。空きは `watari node list` で確認できます";
+    NoRoom { vm, detail: Said, help: SaidSince } "placement.no-room" 507 Later
+        en "no node can take server {vm}: {detail}" "free or add capacity, or relax the server's placement; `watari node list` shows what is free{help}"
+        ja "サーバ {vm} を置けるノードがありません: {detail}" "空きを作るかノードを追加するか、配置条件を緩めてください。空きは `watari node list` で確認できます{help}";
+    /// No node could take the server, were it empty.
+    VmTooLarge { vm, detail: Said } "placement.too-large" 507 No
+        en "no node could ever take server {vm}: {detail}" "ask for less (--vcpus, --memory), or add a node that is large enough first; `watari node list` shows what each has"
+        ja "サーバ {vm} は、どのノードにも収まりません: {detail}" "小さくする (--vcpus、--memory) か、先に十分な大きさのノードを追加してください。各ノードの大きさは `watari node list` で確認できます";
     /// A node that exists was asked for, but it cannot be used.
     NodeUnfit { node, detail: Said } "placement.node-unfit" 409 Later
         en "node {node} cannot take the server: {detail}" "choose another node or leave out --to; `watari node show {node}` tells more"
@@ -413,8 +417,8 @@ with_readiness! { with_images! { with_projects! { with_networks! { with_disks! {
         ja "ノード {node} には、サーバ {vm} のメモリを移す前に届いているはずのディスクの一部がありません" "スケジューラが送り直して再試行します。`watari vm show {vm}` で確認してください";
     /// libvirt refused.
     Hypervisor { node, detail } "agent.hypervisor" 503 Later
-        en "libvirt on node {node}: {detail}" "look at the agent's log and at libvirtd on that node"
-        ja "ノード {node} の libvirt: {detail}" "そのノードのエージェントのログと libvirtd を確認してください";
+        en "libvirt on node {node}: {detail}" "on that node: journalctl -u watari-agent -u libvirtd -n 50"
+        ja "ノード {node} の libvirt: {detail}" "そのノードで journalctl -u watari-agent -u libvirtd -n 50 を実行し、ログを確認してください";
     /// No room on the node's disk.
     DiskFull { node, detail } "agent.disk-full" 507 Later
         en "the disk of node {node} has no room: {detail}" "free space in the agent's data folder"

@@ -93,6 +93,10 @@ pub(super) const TEXTS: &[Text] = &[
         "DIR/ca and DIR/nkeys are the cluster's secrets. Keep them, off the hosts: the next run needs them.",
         "DIR/ca と DIR/nkeys はクラスタの秘密です。ホスト以外の場所に保管してください。次回の実行に必要です。",
     ),
+    (
+        "Debian's package `watari` has them in place: man watari, man watari-vm-create.",
+        "Debian パッケージ `watari` では設置済みです: man watari、man watari-vm-create。",
+    ),
     ("Debian's package `watari` has all three in place.", "Debian パッケージ `watari` では 3 つとも設定済みです。"),
     (
         "What counts is what was accepted, whether it runs or not. Kept disks and snapshots count as disk. What is not bounded is taken as there is room.",

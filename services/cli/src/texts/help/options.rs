@@ -12,7 +12,7 @@ pub(super) const TEXTS: &[Text] = &[
     ("For people", "人が読む表"),
     ("For people with a wide window: lists have more columns", "広い画面用。一覧の列が増えます"),
     ("For programs; the field names are stable", "プログラム用。項目名は変わりません"),
-    ("The same as YAML", "同じ内容を YAML で表示します"),
+    ("What json gives, as YAML", "json と同じ内容を YAML で表示します"),
     ("For shells: names alone, one a line", "シェル用。名前だけを 1 行に 1 つ表示します"),
     (
         "Language of messages and help; without it LC_ALL, LC_MESSAGES and LANG decide",
@@ -219,7 +219,10 @@ pub(super) const TEXTS: &[Text] = &[
         "When the power goes: YYYY-MM-DD HH:MM, RFC 3339, or from now on as +45m, +3h, +2d",
         "停電の開始: YYYY-MM-DD HH:MM、RFC 3339、または現在からの時間 +45m、+3h、+2d",
     ),
-    ("When it is back", "停電の終了"),
+    (
+        "When it is back: as --from, so that +4h is four hours from now, not from the beginning",
+        "停電の終了。形式は --from と同じです (+4h は停電の開始からではなく、現在から 4 時間後)",
+    ),
     ("Leave them on instead", "停止せず、電源を入れたままにします"),
     (
         "Shut the site's nodes down once they are empty; see: watari outage shut-down",
@@ -477,6 +480,10 @@ pub(super) const TEXTS: &[Text] = &[
     ),
     ("Lines with commas between, for spreadsheets", "表計算ソフト用のコンマ区切り"),
     ("Only what concerns this node", "このノードに関するものだけ"),
+    (
+        "Only what this host itself shows; nobody else is asked, as each day on nodes",
+        "このホストだけで分かるもの。ほかには問い合わせません (ノードでは毎日、これで診断します)",
+    ),
     (
         "Mend on this host what is safely mended, each after asking",
         "このホストで安全に直せるものを、1 つずつ確認してから直します",

@@ -92,16 +92,20 @@ impl Links {
 
     /// The largest packet in bytes of the interface that has this address; none if no interface has it.
     pub(super) async fn mtu_at(&self, address: Ipv4Addr) -> io::Result<Option<u32>> {
-        let Some(index) = self.with_address(address).await? else { return Ok(None) };
+        let Some(index) = self.with_address(address.into()).await? else { return Ok(None) };
         Ok(self.all().await?.into_iter().find(|link| link.index == index).map(|link| link.mtu))
     }
 
     /// The index of the interface that has this address.
-    pub(super) async fn with_address(&self, address: Ipv4Addr) -> io::Result<Option<u32>> {
+    pub(super) async fn with_address(&self, address: IpAddr) -> io::Result<Option<u32>> {
+        let (family, ours) = match address {
+            IpAddr::V4(_) => (AddressFamily::Inet, AddressAttribute::Local(address)),
+            // Here the kernel says so only of one that has another at its other end.
+            IpAddr::V6(_) => (AddressFamily::Inet6, AddressAttribute::Address(address)),
+        };
         let mut request = self.handle.address().get();
-        request.message_mut().header.family = AddressFamily::Inet;
+        request.message_mut().header.family = family;
         let mut all = request.execute();
-        let ours = AddressAttribute::Local(IpAddr::V4(address));
         let mut found = None;
         while let Some(one) = all.try_next().await.map_err(failed("list its addresses"))? {
             if one.attributes.contains(&ours) {

@@ -6,11 +6,9 @@ use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, eth, recv, socket_with,
     sockopt::{Timeout, set_socket_timeout},
 };
-use watari_contracts::agent::Ipv6Wire;
-use watari_model::network::Ipv6;
 use watari_node_agent::plumbing::Plumbing;
 
-use super::{campus, server};
+use super::{campus, dual};
 use crate::inside::inside;
 
 /// A broadcast may be lost, so that everything is said so often.
@@ -44,10 +42,8 @@ fn heard(socket: &OwnedFd, frames: usize) -> Vec<Vec<u8>> {
 /// Every machine is told by ARP and by neighbour discovery, and every switch by reverse ARP, again and again, in the
 /// server's own name.
 pub(crate) async fn to_everybody(node: &Plumbing) {
-    let (mut server, address) = (server("campus", None, campus(SERVER)), campus(SERVER).octets());
-    let network = Ipv6 { cidr: "2001:db8:0:1::/64".parse().unwrap(), gateway: None, dns: Vec::new() };
-    let address6 = network.beside(campus(SERVER));
-    server.wires[0].ipv6 = Some(Ipv6Wire { network, address: address6 });
+    let (server, address) = (dual(SERVER), campus(SERVER).octets());
+    let address6 = server.wires[0].ipv6.as_ref().unwrap().address;
     let socket = listen("client");
     node.announce(&server);
     let frames = tokio::task::spawn_blocking(move || heard(&socket, 3 * TIMES)).await.unwrap();

@@ -84,6 +84,10 @@ fn who_is_on_the_way_home_is_foreseen_as_moving() {
     };
     let plan = foreseen(vec![mail.clone()], Some(home.clone()), 1_000);
     assert_eq!((plan.waiting.len(), plan.starting.len(), plan.moves.len()), (1, 0, 0), "{plan:?}");
+    assert_eq!(plan.arriving, plan.waiting, "it will have to leave again");
+    let away = Migration { from: name("m1"), to: name("y1"), ..home.clone() };
+    let plan = foreseen(vec![running("mail")], Some(away), 1_000);
+    assert_eq!((plan.waiting.len(), plan.arriving.len()), (1, 0), "{plan:?}");
     // It has the link before the others: what is named as deciding the end is in the sum as well.
     let plan = foreseen(vec![mail.clone(), small("web", &[])], Some(home.clone()), 1_000);
     let named: Vec<&str> = plan.path.vms.iter().map(|vm| vm.as_str()).collect();
@@ -260,6 +264,24 @@ fn the_end_depends_on_all_that_share_the_link_or_on_a_chain_of_servers() {
     let many: Vec<Vm> = (10..30).map(|number| small(&format!("v{number}"), &[])).collect();
     let (names, count) = path(many);
     assert_eq!((names.len(), count, names.last().map(String::as_str)), (MOST_ON_PATH, 20, Some("v29")));
+}
+
+#[test]
+fn who_would_not_have_arrived_when_the_power_goes_is_named_also_where_nothing_is_known_of_the_link() {
+    let late = |plan: &Forecast, ms| plan.late(ms).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let servers = || vec![small("a", &[]), small("b", &[])];
+    let tells = |m1: &mut Node| {
+        let carried = Carried { bytes_per_second: 10 << 20, at: at(5) };
+        m1.inventory.carried = [("y1.test".to_owned(), carried)].into();
+    };
+    // Each takes 800 ms.
+    let known = foreseen_where(tells, servers(), None, 1_000);
+    assert_eq!(late(&known, 1_600), Vec::<String>::new());
+    assert_eq!(late(&known, 1_599), ["b"]);
+    assert_eq!(late(&known, 799), ["a", "b"]);
+    let unknown = of(servers(), 1_000);
+    assert_eq!((unknown.estimated_ms(), late(&unknown, 1_000)), (None, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(late(&unknown, 60_000), Vec::<String>::new());
 }
 
 #[test]

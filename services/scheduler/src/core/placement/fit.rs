@@ -71,6 +71,11 @@ impl Unfit {
         matches!(self, Self::Draining | Self::Cordoned | Self::Suspect | Self::Lost | Self::Here)
     }
 
+    /// Whether it would fit if it were smaller: a disk never becomes that.
+    pub(super) const fn is_size(&self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Vcpus { .. })
+    }
+
     pub(super) const fn is_network(&self) -> bool {
         matches!(self, Self::Segment(_) | Self::SegmentMtu { .. } | Self::Vlan | Self::Tunnel(_))
     }
@@ -142,9 +147,20 @@ impl Unfit {
     }
 }
 
+/// Of which site the nodes are that come into question, and why of no other if the server could run there as well.
+fn those(need: &Need<'_>, site: &SiteName) -> Said {
+    if need.source.is_none() && *site == need.vm.home_site {
+        return said!(
+            "those of site {site}, its home and the only one where it starts",
+            "サイト {site} (本来の場所で、起動できるのはここだけです)"
+        );
+    }
+    said!("those of site {site}", "サイト {site}")
+}
+
 /// One line: how many nodes come into question, of all if these are not all, of which site if they are of one, and what
 /// is the matter with them.
-pub(crate) fn explain(unfit: &[Unfit], all: usize, site: Option<&SiteName>) -> Said {
+pub(crate) fn explain(need: &Need<'_>, unfit: &[Unfit], all: usize, site: Option<&SiteName>) -> Said {
     if unfit.is_empty() {
         return Said::new("there is no node to choose from", "選べるノードがありません");
     }
@@ -158,9 +174,10 @@ pub(crate) fn explain(unfit: &[Unfit], all: usize, site: Option<&SiteName>) -> S
     let ja: Vec<String> = classes.iter().map(|(why, (n, most))| counted(*n, &why.japanese(*most))).collect();
     let (asked, parts, ja) = (unfit.len(), parts.join(", "), ja.join("、"));
     if let Some(site) = site.filter(|_| asked < all) {
+        let Said { en: those, ja: those_ja } = those(need, site);
         return said!(
-            "{asked} of {all} nodes in question, those of site {site}: {parts}",
-            "全 {all} 台のうち対象となるサイト {site} の {asked} 台について、{ja}"
+            "{asked} of {all} nodes in question, {those}: {parts}",
+            "全 {all} 台のうち対象となる{those_ja} の {asked} 台について、{ja}"
         );
     }
     if asked < all {

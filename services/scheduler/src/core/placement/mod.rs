@@ -13,7 +13,7 @@ mod room;
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use watari_model::{NodeName, Refusal, Said, SegmentName, SiteName, VmName, network, node::Node, vm::Vm};
+use watari_model::{NodeName, Refusal, Said, SegmentName, SiteName, VmName, network, node::Node, said, vm::Vm};
 
 pub(crate) use bases::{Bases, Supply};
 use fit::{Unfit, explain};
@@ -113,7 +113,7 @@ pub(crate) fn choose(
         (Reverse(avoid.contains(name)), room.free().memory_mib, room.free().vcpus, Reverse(name.clone()))
     });
     best.map(|room| room.node().name.clone()).ok_or_else(|| {
-        let detail = explain(&unfit, rooms.iter().count(), only_site(rooms, candidates));
+        let detail = explain(need, &unfit, rooms.iter().count(), only_site(rooms, candidates));
         nowhere(need, &unfit, &bare, detail)
     })
 }
@@ -134,8 +134,26 @@ fn nowhere(need: &Need<'_>, unfit: &[Unfit], bare: &[&NodeName], detail: Said) -
     } else if all_lack(|why| matches!(why, Unfit::Label(_))) {
         Refusal::NoLabel { vm, detail }
     } else {
-        Refusal::NoRoom { vm, detail }
+        Refusal::NoRoom { vm, detail, help: help(need, unfit) }
     }
+}
+
+/// What else there is to do about a server that never ran: it may become smaller at once, and with it nothing is lost but
+/// what it was to begin with.
+fn help(need: &Need<'_>, unfit: &[Unfit]) -> Option<Box<Said>> {
+    if need.source.is_some() || need.vm.grant.is_some() || need.vm.spec.first_boot.disk.is_some() {
+        return None;
+    }
+    let vm = need.name();
+    let help = if unfit.iter().any(Unfit::is_size) {
+        said!(
+            "; a smaller one may fit (watari vm resize {vm}); if it is not wanted: watari vm delete {vm}",
+            "。小さくすれば (watari vm resize {vm}) 収まる可能性があります。不要なら watari vm delete {vm} で削除してください"
+        )
+    } else {
+        said!("; if it is not wanted: watari vm delete {vm}", "。不要なら watari vm delete {vm} で削除してください")
+    };
+    Some(Box::new(help))
 }
 
 /// The site of all candidates, if it is one.

@@ -129,7 +129,7 @@ fn alone(need: &Need<'_>, node: &NodeName) -> Refusal {
         format!("{node} has room for it, but not for all servers that keep together with it"),
         format!("{node} に空きはありますが、一緒に置くべきサーバのすべては入りません"),
     );
-    Refusal::NoRoom { vm: need.vm.name.to_string(), detail }
+    Refusal::NoRoom { vm: need.vm.name.to_string(), detail, help: None }
 }
 
 /// Whether the node at that place takes all members of the unit, their processors aside.

@@ -8,10 +8,11 @@ use std::{
 use watari_chassis::Entry;
 use watari_contracts::agent::weight;
 use watari_model::{
-    GroupName, NodeName, VmName, migration,
+    GroupName, NodeName, Refusal, VmName, migration,
     node::{self, Node},
+    said,
     size::GIB,
-    vm::{State, Vm},
+    vm::{Size, State, Vm},
 };
 
 use super::{Amount, Bases, fit::Unfit};
@@ -291,5 +292,33 @@ impl Rooms {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.rooms.iter()
+    }
+
+    /// Whether some node could take a server so large, were it empty. While no node is ready it is not known what there
+    /// will be, and a disk may be larger any day than a node's room for disks is now.
+    ///
+    /// # Errors
+    /// [`Refusal::VmTooLarge`], with the node that has the most of what is lacking.
+    pub(crate) fn could_hold(&self, vm: &VmName, size: Size) -> Result<(), Refusal> {
+        let need = Amount::of(size);
+        let has_memory = |room: &Room| room.limit.memory_mib >= need.memory_mib;
+        let holds = |room: &Room| has_memory(room) && room.limit.vcpus >= need.vcpus;
+        if self.iter().any(holds) || !self.iter().any(|room| room.node().state == node::State::Ready) {
+            return Ok(());
+        }
+        let lacks_memory = !self.iter().any(has_memory);
+        let largest = self.iter().max_by_key(|room| {
+            let Amount { vcpus, memory_mib, .. } = room.limit;
+            if lacks_memory { (memory_mib, vcpus) } else { (vcpus, memory_mib) }
+        });
+        largest.map_or(Ok(()), |room| {
+            let (Amount { vcpus, memory_mib, .. }, node) = (need, &room.node().name);
+            let Amount { vcpus: its_vcpus, memory_mib: its_mib, .. } = room.limit;
+            let detail = said!(
+                "it is to have {vcpus} vCPU and {memory_mib} MiB of memory; the largest, {node}, has {its_vcpus} vCPU and {its_mib} MiB for servers",
+                "vCPU {vcpus} 個、メモリ {memory_mib} MiB が必要ですが、最大のノード {node} でも、サーバに使えるのは vCPU {its_vcpus} 個、{its_mib} MiB です"
+            );
+            Err(Refusal::VmTooLarge { vm: vm.to_string(), detail })
+        })
     }
 }

@@ -71,6 +71,17 @@ fn invariant_9_no_room_says_how_many_nodes_there_are_and_what_is_the_matter_with
     );
     let cause = refusal.japanese().cause;
     assert!(cause.contains("全 4 台のうち対象となるサイト yamate の 2 台について、1 台は受入停止中、"), "{cause}");
+    // It belongs to Myodaiji: that it starts nowhere else is the reason why only those are named.
+    let home: &dyn Fn(&Node) -> bool = &|node| node.site == vm.home_site;
+    let refusal = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), home, &[]).unwrap_err();
+    let (en, ja) = (refusal.english(), refusal.japanese());
+    assert!(
+        en.cause.contains("those of site myodaiji, its home and the only one where it starts: 2 draining"),
+        "{en:?}"
+    );
+    assert!(ja.cause.contains("サイト myodaiji (本来の場所で、起動できるのはここだけです) の 2 台について"), "{ja:?}");
+    assert!(en.remedy.ends_with("if it is not wanted: watari vm delete mail"), "{en:?}");
+    assert!(!en.remedy.contains("resize"), "its size is not what is in the way: {en:?}");
     let mixed: &dyn Fn(&Node) -> bool = &|node| node.name.as_str() != "m1";
     let refusal = choose(&Rooms::of(&snap, &rules), &Need::start(&vm, &snap), mixed, &[]).unwrap_err();
     let cause = refusal.english().cause;

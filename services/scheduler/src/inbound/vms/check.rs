@@ -113,6 +113,12 @@ impl Desk {
         Ok(())
     }
 
+    /// Checks that some node could hold it, were that empty: what is full today may have room tomorrow.
+    pub(super) fn check_ever_fits(&self, request: &CreateVm) -> Result<(), Refusal> {
+        let CreateVm { vcpus, memory_mib, disk_gib, .. } = *request;
+        self.rooms().could_hold(&request.name, Size { vcpus, memory_mib, disk_gib })
+    }
+
     /// What is under the kept disk that the server is to begin with, if it is to begin with one, the UUID of the
     /// server that the disk was of, and with how many GiB its project is counted for it already. The server is where the
     /// disk is, and its disk as large.
@@ -210,6 +216,7 @@ impl Desk {
         best.cloned().ok_or_else(|| Refusal::NoRoom {
             vm: request.name.to_string(),
             detail: Said::new("every site is being evacuated or is evacuated", "どのサイトも退避中か退避済みです"),
+            help: None,
         })
     }
 }

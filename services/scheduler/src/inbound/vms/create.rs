@@ -47,6 +47,7 @@ impl Desk {
         self.check_firewalls(&request).await?;
         self.check_after(&request.name, &request.after).await?;
         let home = self.home(&request)?;
+        self.check_ever_fits(&request)?;
         // Asked before anything is drawn, and decided when nobody comes between.
         self.has_left(&request, counted_gib)?;
         let uuid = self.uuid(&request);
@@ -102,7 +103,7 @@ impl Desk {
                 format!("there are {most} servers already, the most that this scheduler takes"),
                 format!("すでに上限の {most} 台のサーバがあります"),
             );
-            return Err(Refusal::NoRoom { vm: request.name.to_string(), detail });
+            return Err(Refusal::NoRoom { vm: request.name.to_string(), detail, help: None });
         }
         self.choose_home(&snap, request)
     }

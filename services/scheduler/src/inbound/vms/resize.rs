@@ -59,8 +59,11 @@ impl Desk {
 }
 
 /// Whether there is room, where the server is and where it is going or will be, for what it claims more
-/// than before.
+/// than before; if it is nowhere yet, whether any node could ever take it.
 fn grows(snap: &Snapshot, rooms: &Rooms, vm: &Vm, before: Size) -> Result<(), Refusal> {
+    if vm.grant.is_none() {
+        return rooms.could_hold(&vm.name, vm.claims());
+    }
     let more = Amount::of(vm.claims()).minus(Amount::of(before));
     let queued = snap.migrations.values().map(|entry| &entry.value);
     let promised = queued.filter(|m| m.vm == vm.name && m.state == migration::State::Queued).map(|m| &m.to);

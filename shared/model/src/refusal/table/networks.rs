@@ -70,6 +70,10 @@ macro_rules! with_networks {
             AddressStrange { network, address, mac, node } "address.taken" 409 No
                 en "address {address} of network {network} is used by a machine that is no server here: {mac} answered node {node}" "find that machine by its MAC and give it another address, then: watari network clear {network} {address}; or choose another address, or leave it out and take what is given"
                 ja "ネットワーク {network} のアドレス {address} は、サーバではない機器が使用しています (ノード {node} に {mac} が応答)" "MAC アドレスからその機器を探してアドレスを変更した後、watari network clear {network} {address} を実行してください。または別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
+            /// Somebody who is no server answers by IPv6 for what goes with this address.
+            AddressStrange6 { network, address, address6, mac, node } "address.taken-ipv6" 409 No
+                en "{address6}, which goes with address {address} of network {network}, is used by a machine that is no server here: {mac} answered node {node}" "find that machine by its MAC and give it another IPv6 address, then: watari network clear {network} {address}; or choose another address, or leave it out and take what is given"
+                ja "ネットワーク {network} のアドレス {address} と対になる {address6} は、サーバではない機器が使用しています (ノード {node} に {mac} が応答)" "MAC アドレスからその機器を探して IPv6 アドレスを変更した後、watari network clear {network} {address} を実行してください。または別のアドレスを選ぶか、指定を省いて自動割り当てにしてください";
             /// Somebody has allocated this public address, perhaps the same person.
             AddressAllocated { network, address } "address.allocated" 409 No
                 en "public address {address} of network {network} is allocated already" "see where it leads with `watari address show {address}`, and use it if it is yours; else leave --address out and take what is given"
