@@ -30,6 +30,8 @@ pub(super) const EVACUATION_POWER_OFF: &str = "watari_scheduler_evacuation_power
 /// Servers of a site by what would become of them if it were emptied now: `leaves`, `stays`, `by-policy` (it stays
 /// because somebody wants it so), `off`.
 pub(super) const READY_SERVERS: &str = "watari_scheduler_readiness_servers";
+/// Of a hundred servers of a site that would have to leave if it were emptied now, so many could: 100 if all could.
+pub(super) const READY_SCORE: &str = "watari_scheduler_readiness_score";
 /// How long emptying a site would take now by what travelled the last times; absent while that is not known.
 pub(super) const READY_SECONDS: &str = "watari_scheduler_readiness_seconds";
 
@@ -54,6 +56,7 @@ pub(crate) struct Standing {
     left: IntGaugeVec,
     power_off: IntGaugeVec,
     ready_servers: IntGaugeVec,
+    ready_score: IntGaugeVec,
     ready_seconds: IntGaugeVec,
 }
 
@@ -77,6 +80,7 @@ impl Standing {
             left: gauges(EVACUATION_LEFT, "How long leaving a site still takes", &["site"])?,
             power_off: gauges(EVACUATION_POWER_OFF, "When the power of a site that is left goes", &["site"])?,
             ready_servers: gauges(READY_SERVERS, "Servers of a site if it were emptied now", &["site", "fate"])?,
+            ready_score: gauges(READY_SCORE, "Of a hundred servers of a site so many could leave now", &["site"])?,
             ready_seconds: gauges(READY_SECONDS, "How long emptying a site would take now", &["site"])?,
         })
     }
@@ -91,6 +95,7 @@ impl Standing {
             &self.left,
             &self.power_off,
             &self.ready_servers,
+            &self.ready_score,
             &self.ready_seconds,
         ] {
             gauges.reset();
@@ -137,11 +142,10 @@ impl Standing {
     pub(crate) fn readiness(&self, all: &[Readiness]) {
         for one in all {
             let site = one.site.as_str();
-            let fates =
-                [("leaves", one.leaving), ("stays", one.staying), ("by-policy", one.by_policy), ("off", one.off)];
-            for (fate, counted) in fates {
+            for (fate, counted) in one.fates.named() {
                 self.ready_servers.with_label_values(&[site, fate]).set(number(counted));
             }
+            self.ready_score.with_label_values(&[site]).set(bytes(one.fates.score()));
             known(&self.ready_seconds, site, one.estimated_ms.map(seconds));
         }
     }
@@ -174,6 +178,7 @@ mod tests {
     use watari_model::Timestamp;
 
     use super::*;
+    use crate::core::forecast::Fates;
 
     fn progress(state: Option<State>, left_ms: Option<u64>) -> Progress {
         let (site, dark) = ("yamate".parse().unwrap(), Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(60_000));
@@ -190,7 +195,8 @@ mod tests {
         standing.traffic(&Traffic { counts: [4, 0, 2, 0, 0, 0], sent: 10, left: 20, rate: 5, dirty_rate: 1 });
         standing.progress(&[progress(Some(State::Evacuating), Some(1_001))]);
         let (site, estimated_ms) = ("yamate".parse().unwrap(), Some(500));
-        standing.readiness(&[Readiness { site, leaving: 6, staying: 1, by_policy: 0, off: 0, estimated_ms }]);
+        let fates = Fates { leaving: 6, staying: 1, by_policy: 0, off: 0 };
+        standing.readiness(&[Readiness { site, fates, estimated_ms }]);
         for line in [
             "watari_scheduler_actions_in_hand 7",
             "watari_scheduler_migrations_under_way{state=\"queued\"} 4",
@@ -204,6 +210,7 @@ mod tests {
             "watari_scheduler_evacuation_left_seconds{site=\"yamate\"} 2",
             "watari_scheduler_evacuation_power_off_timestamp_seconds{site=\"yamate\"} 60",
             "watari_scheduler_readiness_servers{fate=\"stays\",site=\"yamate\"} 1",
+            "watari_scheduler_readiness_score{site=\"yamate\"} 85",
             "watari_scheduler_readiness_seconds{site=\"yamate\"} 1",
         ] {
             assert!(shown().lines().any(|shown| shown == line), "{line} is missing:\n{}", shown());

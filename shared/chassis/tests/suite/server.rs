@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, mpsc, watch},
     time::timeout,
 };
 use watari_chassis::{
@@ -36,6 +36,19 @@ impl Request for Greet {
     const SUBJECT: &'static str = "watari.v1.thing.greet";
     const OWNER: Service = Service::Scheduler;
     const ABOUT: &'static str = "Greets somebody.";
+    type Reply = Greeting;
+}
+/// What may be told without waiting for an answer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Shout {
+    text: String,
+}
+impl Request for Shout {
+    const SUBJECT: &'static str = "watari.v1.thing.shout";
+    const OWNER: Service = Service::Scheduler;
+    const ABOUT: &'static str = "Tells something.";
+    const TOLD: bool = true;
     type Reply = Greeting;
 }
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -152,6 +165,47 @@ async fn an_answer_goes_to_inboxes_only() {
     for mut spy in spies {
         assert!(futures_util::FutureExt::now_or_never(spy.next()).is_none());
     }
+}
+
+#[tokio::test]
+async fn what_tells_how_things_are_is_handled_with_nobody_waiting_for_an_answer_and_no_other_request_is() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let (heard, mut hearing) = mpsc::unbounded_channel();
+    let hear = {
+        let heard = heard.clone();
+        move |call: Call, shout: Shout| {
+            let _ = heard.send((shout.text, call.asker.clone(), call.caller.clone()));
+            greet(call, Greet { name: "all".into() })
+        }
+    };
+    let greeted = move |call: Call, asked: Greet| {
+        let _ = heard.send((asked.name.clone(), call.asker.clone(), call.caller.clone()));
+        greet(call, asked)
+    };
+    let (_lead, leadership) = watch::channel(Leadership::Primary { epoch: 7 });
+    tokio::spawn(Server::new(&ctx, Service::Scheduler).endpoint(hear).endpoint(greeted).serve(leadership));
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Primary)).await.unwrap().unwrap();
+
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let mut asker = HeaderMap::new();
+    asker.insert("Nats-Request-Info", r#"{"acc":"PEOPLE","user":"UABC","host":"192.0.2.10"}"#);
+    client.publish(Greet::SUBJECT, r#"{"name":"unheard"}"#.into()).await.unwrap();
+    client.publish(Shout::SUBJECT, r#"{"txet":"unreadable"}"#.into()).await.unwrap();
+    client.publish_with_headers(Shout::SUBJECT, asker, r#"{"text":"fire"}"#.into()).await.unwrap();
+    let told = timeout(SOON, hearing.recv()).await.unwrap().unwrap();
+    assert_eq!(told, ("fire".to_owned(), "UABC".to_owned(), String::new()));
+    // Behind the one that was dropped in the same subscription; and whoever waits has an answer of both kinds.
+    ctx.bus.request(&Greet { name: "mail".into() }).await.unwrap();
+    assert_eq!(timeout(SOON, hearing.recv()).await.unwrap().unwrap().0, "mail");
+    let answer = ask(&nats, Shout::SUBJECT, r#"{"text":"again"}"#).await;
+    assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "hello all");
+    assert_eq!(timeout(SOON, hearing.recv()).await.unwrap().unwrap().0, "again");
+    watari_testkit::eventually("all four are counted, the unreadable one too", SOON, || async {
+        (metric(&ctx, metrics::REQUESTS) - 4.0).abs() < 0.5
+    })
+    .await;
 }
 
 #[tokio::test]
