@@ -19,7 +19,7 @@ use watari_model::{
 
 use crate::{
     documents::{Unwritten, Written},
-    fleet::Heard,
+    fleet::{Doubtful, Heard},
     watch::Watch,
 };
 
@@ -27,6 +27,10 @@ use crate::{
 pub(crate) const BEATS: &str = "watari_beats_total";
 /// Beats not believed, by reason.
 pub(crate) const BEATS_REFUSED: &str = "watari_beats_refused_total";
+/// Why a beat is not believed before anything of it is: its subject names no node, or it cannot be read. The other reasons
+/// are [`Doubtful`]'s.
+pub(crate) const NO_SUBJECT: &str = "subject";
+pub(crate) const MALFORMED: &str = "malformed";
 /// Time from a beat's making, by the node's clock, to its taking.
 pub(crate) const BEAT_LAG: &str = "watari_beat_lag_seconds";
 /// Inventories not believed, by reason.
@@ -78,6 +82,10 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.beats.clone()))?;
         registry.register(Box::new(metrics.beats_refused.clone()))?;
+        // Whoever looks for a rise must find where it rose from.
+        for why in [NO_SUBJECT, MALFORMED].into_iter().chain(Doubtful::ALL.map(Doubtful::word)) {
+            metrics.beats_refused.with_label_values(&[why]).inc_by(0);
+        }
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.inventories_refused.clone()))?;
         registry.register(Box::new(metrics.writes.clone()))?;
