@@ -13,13 +13,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reads a page of a guest's web server, which must take the call in this time.
 pub(crate) fn page(address: &str, path: &str, call: Duration) -> anyhow::Result<String> {
-    let server: SocketAddr = format!("{address}:80").parse()?;
+    page_of(format!("{address}:80").parse()?, path, call)
+}
+
+/// The same of whoever serves pages.
+pub(crate) fn page_of(server: SocketAddr, path: &str, call: Duration) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&server, call)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let (status, text) = read(&mut BufReader::new(stream))?;
-    ensure!(status == 200, "http://{address}{path} is answered with {status}");
+    ensure!(status == 200, "http://{server}{path} is answered with {status}");
     Ok(text)
 }
 

@@ -3,6 +3,7 @@
 
 pub mod addresses;
 mod consumption;
+pub mod crowd;
 pub mod evacuate;
 pub mod fleet;
 pub mod footprint;

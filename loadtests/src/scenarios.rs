@@ -177,7 +177,7 @@ impl Stage {
     }
 
     /// Starts a small server in Myodaiji, with `more` words for `watari vm create`, and waits until it runs.
-    fn create(&self, name: &str, network: &str, more: &[&str]) -> anyhow::Result<Value> {
+    pub(crate) fn create(&self, name: &str, network: &str, more: &[&str]) -> anyhow::Result<Value> {
         let disk: &[&str] = if more.contains(&"--disk") { &[] } else { &["--disk", "1GiB"] };
         let who = ["vm", "create", name, "--image", "mini", "--network", network, "--site", "myodaiji"];
         self.watari(&[&who[..], &["--memory", "128MiB"], disk, more, &["--wait"]].concat())

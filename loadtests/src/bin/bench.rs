@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 use watari_loadtests::{
     bench::{
-        Bound, addresses, evacuate,
+        Bound, addresses, crowd, evacuate,
         fleet::{
             self, Report,
             plan::{Plan, Scale},
@@ -62,11 +62,14 @@ enum What {
         #[arg(long, default_value_t = 200)]
         mbit: u32,
     },
-    /// Memory and idle processor time of the lab's processes.
+    /// Memory and idle processor time of the lab's processes, and how long a scrape of each takes.
     Footprint {
         /// For how long.
         #[arg(long, default_value_t = 30)]
         seconds: u64,
+        /// Looks besides at the agent of one node with so many guests, which are made for it and removed.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=60))]
+        guests: u16,
     },
     /// `vm.list` with a nats-server and a scheduler of its own; no lab is needed.
     List {
@@ -108,6 +111,9 @@ enum What {
         /// Compares with the report in this file.
         #[arg(long)]
         baseline: Option<PathBuf>,
+        /// Keeps what the report in this file has of the other scenarios, so that one report can be made in parts.
+        #[arg(long)]
+        onto: Option<PathBuf>,
     },
     /// Addresses drawn by many at once, with a nats-server and a network service of its own; no lab is needed.
     Addresses {
@@ -140,9 +146,12 @@ fn main() -> anyhow::Result<ExitCode> {
             let figures = evacuate::run(&stage()?, *servers, *mbit)?;
             tell(&figures, &figures.bounds())
         }
-        What::Footprint { seconds } => {
-            let lab = Lab::new(arguments.lab.canonicalize()?);
-            let figures = footprint::run(&lab, Duration::from_secs(*seconds))?;
+        What::Footprint { seconds, guests } => {
+            let (lab, lasting) = (Lab::new(arguments.lab.canonicalize()?), Duration::from_secs(*seconds));
+            let mut figures = footprint::run(&lab, lasting)?;
+            if *guests > 0 {
+                figures.crowd = Some(crowd::run(&stage()?, *guests, lasting)?);
+            }
             tell(&figures, &figures.bounds())
         }
         What::List { servers, requests } => {
@@ -159,12 +168,13 @@ fn main() -> anyhow::Result<ExitCode> {
             let figures = runtime.block_on(measured)?;
             tell(&figures, &figures.bounds())
         }
-        What::Fleet { plan, only, scale, baseline } => {
+        What::Fleet { plan, only, scale, baseline, onto } => {
             let (plan, program) = (Plan::read(plan, *scale)?, std::env::current_exe()?);
             let baseline = baseline.as_ref().map(|file| read(file)).transpose()?;
+            let earlier = onto.as_ref().map(|file| read(file)).transpose()?;
             let runtime = tokio::runtime::Runtime::new()?;
             let folder = program.parent().context("the program is nowhere")?;
-            let report = runtime.block_on(fleet::run(folder, &plan, only))?;
+            let report = runtime.block_on(fleet::run(folder, &plan, only, earlier))?;
             if let Some(baseline) = baseline {
                 report.beside(&baseline).iter().for_each(|line| eprintln!("{line}"));
             }

@@ -326,7 +326,30 @@ impl Chaos<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    /// It takes more than an hour, and is therefore recorded.
+    #[test]
+    fn the_recorded_chaos_has_at_least_300_faults_of_all_kinds_and_every_claim_held() {
+        let report: Value = serde_json::from_str(include_str!("../../reports/chaos.json")).unwrap();
+        let rounds = report["rounds"].as_array().unwrap();
+        let faults: usize = rounds.iter().map(|round| round["faults"].as_array().unwrap().len()).sum();
+        assert!(faults >= 300 && report["faults"] == faults, "{faults} faults");
+        for (kind, _) in Kind::WEIGHED {
+            let kind = serde_json::to_value(kind).unwrap();
+            assert!(report["by_kind"][kind.as_str().unwrap()].as_u64() > Some(0), "{kind} never came");
+        }
+        let sound = |round: &&Value| {
+            let none = |field: &str| round[field].as_u64() == Some(0);
+            let never = none("overlap_ms") && none("told_twice") && none("unwritten") && none("mails_lost");
+            never && round["lost"].as_array().is_some_and(Vec::is_empty) && round["complaint"].is_null()
+        };
+        assert_eq!(rounds.iter().find(|round| !sound(round)), None);
+        assert!(report["sound"] == true && report["ended_early"].is_null());
+        assert!(report["command"].as_str().is_some_and(|command| command.starts_with("watari-campaign --chaos ")));
+    }
 
     #[test]
     fn faults_of_one_round_do_not_touch_one_another_and_all_kinds_come() {

@@ -43,7 +43,9 @@ impl App {
                 Err(WriteError::Conflict { .. } | WriteError::Exists { .. }) => {
                     entry = self.images.bucket().get(name.as_str()).await.map_err(unread)?.ok_or_else(unknown)?;
                 }
-                Err(error @ WriteError::Bus { .. }) => return Err(unacknowledged(&error)),
+                Err(error @ (WriteError::NotLeading { .. } | WriteError::Bus { .. })) => {
+                    return Err(unacknowledged(&error));
+                }
             }
         }
         Err(Refusal::Internal { detail: format!("image {name} is being written by others all the time") })
@@ -60,8 +62,10 @@ impl App {
         };
         match written {
             Ok(_) => Ok(image),
-            Err(error @ WriteError::Bus { .. }) => Err(unacknowledged(&error)),
-            Err(_) => Err(Refusal::ImageExists { image: image.name.to_string() }),
+            Err(error @ (WriteError::NotLeading { .. } | WriteError::Bus { .. })) => Err(unacknowledged(&error)),
+            Err(WriteError::Conflict { .. } | WriteError::Exists { .. }) => {
+                Err(Refusal::ImageExists { image: image.name.to_string() })
+            }
         }
     }
 }

@@ -255,7 +255,7 @@ async fn forget(app: &App, name: &ImageName) -> Result<(), StepError> {
         Err(watari_chassis::WriteError::Bus { key, detail }) => {
             Err(Refusal::Internal { detail: format!("deleting {key} was not acknowledged: {detail}") }.into())
         }
-        // Somebody has written it since; the next turn looks again.
+        // Somebody has written it since, or leads by now; the next turn looks again.
         Err(_) => Ok(()),
     }
 }

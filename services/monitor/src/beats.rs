@@ -8,6 +8,7 @@ use watari_contracts::beat::{Beat, VERSION};
 
 use crate::{
     fleet::{Doubtful, Folded},
+    metrics::{MALFORMED, NO_SUBJECT},
     watch::Watch,
 };
 
@@ -33,8 +34,8 @@ fn take(watch: &Watch, message: &Message) {
     let metrics = &watch.metrics;
     metrics.beats.inc();
     let refused = |why: &str| metrics.beats_refused.with_label_values(&[why]).inc();
-    let Some((site, node)) = place(&message.subject) else { return refused("subject") };
-    let Ok(mut beat) = codec::decode::<Beat>(VERSION, &message.payload) else { return refused("malformed") };
+    let Some((site, node)) = place(&message.subject) else { return refused(NO_SUBJECT) };
+    let Ok(mut beat) = codec::decode::<Beat>(VERSION, &message.payload) else { return refused(MALFORMED) };
     let now_ms = u64::try_from(clock::now().0.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
     metrics.lag(beat.at_ms, now_ms);
     let mut fleet = watch.fleet();

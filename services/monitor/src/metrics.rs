@@ -19,13 +19,18 @@ use watari_model::{
 
 use crate::{
     documents::{Unwritten, Written},
-    fleet::Heard,
+    fleet::{Doubtful, Heard},
     metric_names::{
         BEAT_LAG, BEATS, BEATS_REFUSED, CAPACITIES, INVENTORIES_REFUSED, NODE_BUSY, NODE_FENCING, NODE_LOAD,
         NODE_MEMORY, NODE_STRAIN, NODE_VCPUS, NODE_WRITES, NODES,
     },
     watch::Watch,
 };
+
+/// Why a beat is not believed before anything of it is: its subject names no node, or it cannot be read. The other reasons
+/// are [`Doubtful`]'s.
+pub(crate) const NO_SUBJECT: &str = "subject";
+pub(crate) const MALFORMED: &str = "malformed";
 
 const STATES: [State; 3] = [State::Ready, State::Suspect, State::Lost];
 
@@ -54,6 +59,10 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.beats.clone()))?;
         registry.register(Box::new(metrics.beats_refused.clone()))?;
+        // Whoever looks for a rise must find where it rose from.
+        for why in [NO_SUBJECT, MALFORMED].into_iter().chain(Doubtful::ALL.map(Doubtful::word)) {
+            metrics.beats_refused.with_label_values(&[why]).inc_by(0);
+        }
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.inventories_refused.clone()))?;
         registry.register(Box::new(metrics.writes.clone()))?;

@@ -212,6 +212,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_alert_acts_or_asks_by_default_only_if_it_lasts() {
+        assert_eq!(Settings::embedded().unwrap().alerts.firing_seconds, 60);
+    }
+
+    #[test]
     fn the_embedded_defaults_are_valid_and_limits_must_grow() {
         let mut settings = Settings::embedded().unwrap();
         settings.validate().unwrap();

@@ -176,6 +176,8 @@ pub struct Uefi {
 pub struct Migration {
     /// Whether guests are slowed down until they converge.
     pub auto_converge: bool,
+    /// Connections over which a memory is sent.
+    pub connections: u8,
     /// Milliseconds between two looks at the figures.
     pub poll_ms: u64,
     /// Seconds after which a copy is broken off of which nothing gets across.
@@ -187,6 +189,12 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// Over how many connections a memory is sent, if it is to be over several.
+    #[must_use]
+    pub const fn parallel(&self) -> Option<u8> {
+        if self.connections > 1 { Some(self.connections) } else { None }
+    }
+
     /// How many looks in a row at the figures take as long as a copy may stand still.
     #[must_use]
     pub fn stall_looks(&self) -> u64 {
@@ -435,6 +443,7 @@ impl Validate for Settings {
             ("memory.grows_from_mib", self.memory.grows_from_mib, *vm::MEMORY_MIB.start(), *vm::MEMORY_MIB.end()),
             ("memory.grows_times", self.memory.grows_times, 1, 64),
             ("memory.take_seconds", self.memory.take_seconds, 1, 600),
+            ("migration.connections", self.migration.connections.into(), 1, 16),
             ("migration.poll_ms", self.migration.poll_ms, 100, 10_000),
             ("migration.stall_seconds", self.migration.stall_seconds, 10, 3_600),
             ("migration.sample_minutes", self.migration.sample_minutes, 0, 1_440),
@@ -472,4 +481,15 @@ fn is_interface(name: &str) -> bool {
     (1..=15).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_goes_over_several_connections_only_where_several_are_wished() {
+        let over = |connections| Migration { connections, ..Migration::default() }.parallel();
+        assert_eq!([over(0), over(1), over(4)], [None, None, Some(4)]);
+    }
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
-use watari_chassis::clock;
 use watari_contracts::agent::{Hold, NodeFacts, Order};
 use watari_model::{NodeName, isolation::Terms};
 
@@ -41,11 +40,8 @@ pub(crate) async fn grant(executor: Executor, mut askings: mpsc::Receiver<Asking
         let Some(asking) = asking else { return };
         let Ok(hand) = Arc::clone(&hands).try_acquire_owned() else { continue };
         let epoch = executor.leadership.borrow().epoch();
-        let Some(epoch) = epoch.filter(|epoch| executor.leads(*epoch)) else { continue };
         // Who stood still has heard by now what was asked of its successor, and may not know yet that it has one.
-        if clock::boot_millis() >= executor.ctx.leads_until() {
-            continue;
-        }
+        let Some(epoch) = epoch.filter(|epoch| executor.leads(*epoch)) else { continue };
         // Before anything is sent: from now on it may hold.
         if !executor.memory.grant(&asking.node, asking.terms) {
             tracing::warn!(node = %asking.node, terms = ?asking.terms, "a node asks for a longer lease than is granted");

@@ -37,6 +37,11 @@ pub(crate) const OUTAGE_ESTIMATED: &str = "watari_scheduler_outage_estimated_sec
 pub(crate) const OUTAGE_BASES: &str = "watari_scheduler_outage_base_bytes";
 /// Its servers that could not leave, by the code of the reason.
 pub(crate) const OUTAGE_REASONS: &str = "watari_scheduler_outage_staying_servers";
+/// Its servers that could leave, but of whom something is to be said beforehand, by its code: `outage.too-busy` is one that writes
+/// faster than its copy travels.
+pub(crate) const OUTAGE_WARNINGS: &str = "watari_scheduler_outage_warned_servers";
+/// Of a hundred of its servers that have to leave, so many could: 100 if all could.
+pub(crate) const OUTAGE_SCORE: &str = "watari_scheduler_outage_readiness_score";
 /// Actions that are being done: orders to agents, writes of documents. The most is `orders.in_flight`.
 pub(crate) const ACTIONS_IN_HAND: &str = "watari_scheduler_actions_in_hand";
 /// Migrations that are not over, by state.
@@ -59,6 +64,8 @@ pub(crate) const EVACUATION_POWER_OFF: &str = "watari_scheduler_evacuation_power
 /// Servers of a site by what would become of them if it were emptied now: `leaves`, `stays`, `by-policy` (it stays
 /// because somebody wants it so), `off`.
 pub(crate) const READY_SERVERS: &str = "watari_scheduler_readiness_servers";
+/// Of a hundred servers of a site that would have to leave if it were emptied now, so many could: 100 if all could.
+pub(crate) const READY_SCORE: &str = "watari_scheduler_readiness_score";
 /// How long emptying a site would take now by what travelled the last times; absent while that is not known.
 pub(crate) const READY_SECONDS: &str = "watari_scheduler_readiness_seconds";
 /// What a project has, whether its servers run or not, by kind: `servers`, `vcpus`, `memory_bytes`, `disk_bytes`, and of

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::watch, task::spawn_blocking};
 use watari_chassis::{Leadership, Wake, WriteError, clock, looper};
-use watari_model::outage::{Change, Left};
+use watari_model::outage::{Change, Outage};
 
 use crate::{
     core::{Outlook, Rules, Snapshot, outlooks, progress, projects, readiness, traffic},
@@ -77,8 +77,8 @@ impl Lookout {
         let at = clock::boot_millis();
         let Some(seen) = self.look_ahead().await else { return Ok(()) };
         for outlook in &seen {
-            if let Some(at_risk) = outlook.news() {
-                self.note(outlook, at_risk, epoch).await?;
+            if let Some(news) = outlook.news() {
+                self.note(outlook, news, epoch).await?;
             }
         }
         // What was not written is looked at again.
@@ -117,14 +117,14 @@ impl Lookout {
         })
     }
 
-    async fn note(&self, outlook: &Outlook, at_risk: &[Left], epoch: u64) -> Result<(), WriteError> {
+    async fn note(&self, outlook: &Outlook, news: Change, epoch: u64) -> Result<(), WriteError> {
         let entry = &outlook.outage;
         let mut outage = entry.value.clone();
-        if outage.apply(Change::RisksSeen(at_risk.to_vec()), clock::now()).is_err() || !self.executor.leads(epoch) {
+        if outage.apply(news, clock::now()).is_err() || !self.executor.leads(epoch) {
             return Ok(());
         }
         match self.executor.stores.outages.update(&outage, entry.revision).await {
-            Ok(_) => tell(outlook, at_risk),
+            Ok(_) => tell(&outage),
             // Somebody was faster: what is there now is looked at next.
             Err(WriteError::Exists { .. } | WriteError::Conflict { .. }) => {}
             Err(error) => return Err(error),
@@ -133,21 +133,18 @@ impl Lookout {
     }
 }
 
-fn tell(outlook: &Outlook, at_risk: &[Left]) {
-    let outage = outlook.outage.value.id.as_str();
-    if at_risk.is_empty() {
-        tracing::info!(outage, "as things are, every server that runs could leave");
+fn tell(outage: &Outage) {
+    let id = outage.id.as_str();
+    if outage.at_risk.is_empty() {
+        tracing::info!(outage = id, "as things are, every server that runs could leave");
     }
-    for left in at_risk {
-        let (code, why) = (left.fault.code(), left.fault.english());
-        tracing::warn!(
-            outage,
-            vm = left.vm.as_str(),
-            code,
-            cause = why.cause,
-            remedy = why.remedy,
-            "it could not leave"
-        );
+    for left in &outage.at_risk {
+        let (vm, code, why) = (left.vm.as_str(), left.fault.code(), left.fault.english());
+        tracing::warn!(outage = id, vm, code, cause = why.cause, remedy = why.remedy, "it could not leave");
+    }
+    for left in &outage.warned {
+        let (vm, code, why) = (left.vm.as_str(), left.fault.code(), left.fault.english());
+        tracing::info!(outage = id, vm, code, cause = why.cause, remedy = why.remedy, "it could leave, but");
     }
 }
 

@@ -131,6 +131,7 @@ struct Outages {
     at_end: AtEnd,
     outlook_seconds: u64,
     out_of_time: OutOfTime,
+    out_of_time_scheduled: OutOfTime,
     stop_seconds: u64,
     save_mib: u64,
     shut_down_nodes: ShutDownNodes,
@@ -383,6 +384,7 @@ impl Settings {
             },
             deadline: DeadlineRules {
                 stops: self.outages.out_of_time == OutOfTime::Stop,
+                stops_scheduled: self.outages.out_of_time_scheduled == OutOfTime::Stop,
                 stop_ms: self.outages.stop_seconds * 1_000,
                 save_mib: self.outages.save_mib,
             },

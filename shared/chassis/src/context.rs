@@ -27,7 +27,7 @@ use watari_contracts::{
 use watari_model::SiteName;
 
 use crate::{
-    Bus, BusSettings, Initial, Options, StartError, Validate,
+    Bus, BusSettings, Initial, Options, StartError, Validate, clock,
     config::{self, Common, ConfigError, Limits, Loaded},
     metrics::{self, Metrics},
     pulse::{Pulse, Pulses},
@@ -55,7 +55,8 @@ pub struct Context {
 struct Inner {
     service: Service,
     lease_ttl: Duration,
-    leads_until: AtomicU64,
+    /// Nothing in a process that competes for no lease.
+    leads_until: OnceLock<AtomicU64>,
     site: Option<SiteName>,
     followed: Followed,
     in_hand: watch::Sender<usize>,
@@ -121,7 +122,7 @@ impl Context {
         let inner = Inner {
             service,
             lease_ttl: Duration::from_millis(settings.lease.ttl_ms),
-            leads_until: AtomicU64::new(0),
+            leads_until: OnceLock::new(),
             site: settings.lease.site.parse().ok(),
             followed: Followed::default(),
             in_hand: watch::Sender::new(0),
@@ -175,15 +176,17 @@ impl Context {
         self.inner.lease_ttl
     }
 
-    /// Until when this process leads if its lease is not renewed, in milliseconds on the boot clock; 0 if it does not. A
-    /// process that stood still knows by this that it leads no more before anybody has told it.
+    /// Whether this process may change anything: its lease holds by the boot clock, or it has never competed for one, such
+    /// as an agent. A process that stood still knows by this that it leads no more before anybody has told it.
     #[must_use]
-    pub fn leads_until(&self) -> u64 {
-        self.inner.leads_until.load(Ordering::Acquire)
+    pub fn may_act(&self) -> bool {
+        self.inner.leads_until.get().is_none_or(|until| clock::boot_millis() < until.load(Ordering::Acquire))
     }
 
+    /// Until when this process leads if its lease is not renewed, in milliseconds on the boot clock; 0 if it does not. From
+    /// the first word on it needs a lease to change anything.
     pub(crate) fn set_leads_until(&self, moment: u64) {
-        self.inner.leads_until.store(moment, Ordering::Release);
+        self.inner.leads_until.get_or_init(AtomicU64::default).store(moment, Ordering::Release);
     }
 
     /// Where this process stands, if the configuration says so.

@@ -146,6 +146,8 @@ struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     fn new(ctx: &'a Context, name: &'static str, tick: Duration) -> Self {
+        // Whoever looks for a rise must find where it rose from.
+        ctx.counts().loop_errors.with_label_values(&[name]).inc_by(0);
         Self { ctx, name, tick, pulse: ctx.pulse(name), backoff: Duration::ZERO, last_error: None }
     }
 

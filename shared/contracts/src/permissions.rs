@@ -456,6 +456,12 @@ mod tests {
     }
 
     #[test]
+    fn a_sites_power_is_told_without_waiting_for_an_answer_and_nothing_is_asked_for_that_way() {
+        let told = [scheduler::TellPower::TOLD, scheduler::EvacuateSite::TOLD, scheduler::StopVm::TOLD];
+        assert_eq!(told, [true, false, false]);
+    }
+
+    #[test]
     fn a_private_bucket_is_read_by_its_owner_and_by_nobody_else() {
         for (bucket, owner) in PRIVATE {
             assert!(!BUCKETS.iter().any(|(public, _)| public == bucket), "{bucket} would be told");

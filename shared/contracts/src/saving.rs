@@ -15,7 +15,8 @@ use crate::Command;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SaveDisk {
-    /// The sender's epoch, which is the image service's own and never compared with the scheduler's.
+    /// The sender's epoch, which is the image service's own and never compared with the scheduler's. So there is no
+    /// [`crate::agent::Order`] here, of which an agent keeps the highest epoch of all.
     pub epoch: u64,
     /// Names this copy. Another name means a new copy, of the disk as it is then.
     pub operation: String,

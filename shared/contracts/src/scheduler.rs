@@ -40,8 +40,8 @@ pub use migrations::{CancelMigration, GetMigration, ListMigrations, MigrationPag
 pub use outages::{
     CancelOutage, Confidence, ControlMoved, CriticalPath, DrainNode, EvacuateSite, GetOutage, HaltedVm, HandedOver,
     LegName, ListOutages, Moved, MovedSince, NotMoved, OnBattery, OutagePage, OutagePlan, OutageView, PauseOutage,
-    PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage, StillThere,
-    WithdrawOutage,
+    Phase, PlanOutage, PlannedMove, RescheduleOutage, ResumeOutage, ReturnSite, ScheduleOutage, StartOutage,
+    StillThere, WithdrawOutage,
 };
 pub use projects::{CreateProject, DeleteProject, GetProject, ListProjects, ProjectPage, ProjectView, SetProject};
 pub use rehearsal::{
@@ -549,7 +549,7 @@ requests! {
     ListSites "watari.v1.site.list" => SitePage, "List sites.";
     EvacuateSite "watari.v1.site.evacuate" => OutageView, "Empty a site, live.";
     ReturnSite "watari.v1.site.return" => OutageView, "Bring a site's servers home.";
-    TellPower "watari.v1.site.power" => SiteView, "Say where a site's power comes from.";
+    TellPower "watari.v1.site.power" => SiteView, "Say where a site's power comes from." TOLD;
     PromoteFrontEnd "watari.v1.frontend.promote" => Primacy, "Have the services lead from a site.";
     DrainNode "watari.v1.node.drain" => OutageView, "Empty one node, live.";
     GetOutage "watari.v1.outage.get" => OutageView, "Show one outage with its report.";

@@ -18,18 +18,22 @@ pub trait Request: Payload {
     const OWNER: Service;
     /// One English sentence for `nats micro info` and the reference.
     const ABOUT: &'static str;
+    /// Whether it is handled where nobody waits for the answer, too (`nats pub`): what tells how things are rather than asks,
+    /// and may come again.
+    const TOLD: bool = false;
     /// What comes back when it is not refused.
     type Reply: Payload;
 }
 
-/// The requests that one service answers, a row each; and their subjects, as a list of which is said what it holds. Whoever
-/// uses it has [`Request`] and [`Service`] at hand.
+/// The requests that one service answers, a row each, with `TOLD` at its end if [`Request::TOLD`] is to hold; and their
+/// subjects, as a list of which is said what it holds. Whoever uses it has [`Request`] and [`Service`] at hand.
 macro_rules! requests {
-    ($owner:ident, $list:literal; $($request:ident $subject:literal => $reply:ty, $about:literal;)*) => {
+    ($owner:ident, $list:literal; $($request:ident $subject:literal => $reply:ty, $about:literal $($told:ident)?;)*) => {
         $(impl Request for $request {
             const SUBJECT: &'static str = $subject;
             const OWNER: Service = Service::$owner;
             const ABOUT: &'static str = $about;
+            $(const $told: bool = true;)?
             type Reply = $reply;
         })*
         #[doc = $list]

@@ -47,6 +47,16 @@ fn every_command_and_its_reply_is_as_its_sample_says() {
 }
 
 #[test]
+fn commands_carry_an_order_but_for_those_that_look_or_are_fenced_otherwise() {
+    let samples = Samples::default();
+    list::commands(&samples);
+    let looking = ["observe", "observe-all", "inventory", "console", "picture"];
+    // Each says at its type why.
+    let otherwise = ["use-console", "save", "network-plan"];
+    assert_eq!(samples.orderless(), looking.into_iter().chain(otherwise).collect());
+}
+
+#[test]
 fn every_document_is_as_its_sample_says() {
     let samples = Samples::default();
     list::documents(&samples);

@@ -154,8 +154,13 @@ pub enum Change {
     Unasked(String),
     /// The power will be off at another time than was said.
     Rescheduled(Window),
-    /// As things are, these servers could not leave.
-    RisksSeen(Vec<Left>),
+    /// As things are.
+    RisksSeen {
+        /// These servers could not leave.
+        at_risk: Vec<Left>,
+        /// These could, but something is to be said of that.
+        warned: Vec<Left>,
+    },
     /// There is no time for these to leave; they are off, or go off.
     Halted(Vec<Halted>),
     /// Nothing is left to move, for better or worse.
@@ -243,6 +248,10 @@ pub struct Outage {
     /// Not all, if there are many.
     #[serde(default)]
     pub at_risk: Vec<Left>,
+    /// Until it begins: who could leave, and what is to be said of that, such as that it writes faster than its copy
+    /// travels; as of the same look, and not all, if there are many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warned: Vec<Left>,
     /// The way out.
     pub out: Option<Leg>,
     /// The way home.
@@ -294,6 +303,7 @@ impl Outage {
             window: None,
             note: String::new(),
             at_risk: Vec::new(),
+            warned: Vec::new(),
             out: Some(Leg { began_at: now, ended_at: None }),
             home: None,
             left: Vec::new(),
@@ -391,8 +401,8 @@ impl Outage {
                 self.changed_at = now;
                 Scheduled
             }
-            (Scheduled, Change::RisksSeen(at_risk)) => {
-                self.at_risk = at_risk;
+            (Scheduled, Change::RisksSeen { at_risk, warned }) => {
+                (self.at_risk, self.warned) = (at_risk, warned);
                 Scheduled
             }
             (Evacuating | Returning, Change::PauseAsked) if self.paused_at.is_none() => {
@@ -468,6 +478,7 @@ impl Outage {
             self.changed_at = now;
             self.paused_at = None;
             self.at_risk.clear();
+            self.warned.clear();
         }
         self.state = next;
         Ok(())

@@ -12,7 +12,10 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use watari_chassis::{Bus, clock};
 use watari_contracts::{
     Command,
-    agent::{Answer, Domain, NodeFacts, Observe, ObserveAll, OffReason, Progress, Stack, Start, TakeInventory, VmFact},
+    agent::{
+        Answer, Domain, NodeFacts, Observe, ObserveAll, OffReason, Progress, Remove, Stack, Start, TakeInventory,
+        VmFact,
+    },
     plan::{Edition, LayPlan, PlanLaid},
     subjects,
 };
@@ -133,6 +136,12 @@ impl World {
                 let _ = changed.send(node.to_owned());
                 Answer { progress: Progress::Done, fact, brought: None }
             }),
+            Remove::VERB => answered(payload, |order: Remove| {
+                host.vms.remove(&order.vm);
+                let _ = changed.send(node.to_owned());
+                let fact = fact(&order.vm, None, Domain::Absent, 0);
+                Answer { progress: Progress::Done, fact, brought: None }
+            }),
             Observe::VERB => answered(payload, |ask: Observe| {
                 let known = host.vms.get(&ask.vm).cloned();
                 known.unwrap_or_else(|| fact(&ask.vm, None, Domain::Absent, 0))
@@ -201,7 +210,7 @@ mod tests {
 
     /// The samples that the contracts keep of commands are what an agent is really sent.
     #[test]
-    fn an_agent_answers_what_a_creation_needs_as_the_contract_says() {
+    fn an_agent_answers_what_a_creation_and_a_deletion_need_as_the_contract_says() {
         let places = places(1).unwrap();
         let host = Host { place: places[0].clone(), seq: 0, vms: BTreeMap::new() };
         let hosts = Mutex::new(HashMap::from([("n00000".to_owned(), host)]));
@@ -220,6 +229,12 @@ mod tests {
         assert_eq!(laid.fault, None);
         let all: NodeFacts = serde_json::from_slice(&ask(ObserveAll::VERB, "[{}]")).unwrap();
         assert_eq!(all.vms.values().collect::<Vec<_>>(), [&answer.fact]);
+        assert_eq!(changes.try_recv().unwrap(), "n00000");
+        let remove = include_str!("../../../../shared/contracts/tests/golden/command.remove.json");
+        let answer: Answer = serde_json::from_slice(&ask(Remove::VERB, remove)).unwrap();
+        assert_eq!((answer.progress, answer.fact.domain), (Progress::Done, Domain::Absent));
+        let all: NodeFacts = serde_json::from_slice(&ask(ObserveAll::VERB, "[{}]")).unwrap();
+        assert!(all.vms.is_empty());
         assert_eq!(changes.try_recv().unwrap(), "n00000");
     }
 }

@@ -23,8 +23,9 @@ use watari_model::{
 use super::{
     Measured,
     agents::Agents,
-    beats::{Herd, count, until},
+    beats::{count, until},
     documents::{places, store_ground},
+    herd::Herd,
     plan,
     stage::{READY, Stage, of_services, since},
 };
@@ -56,9 +57,9 @@ struct Created {
 
 /// What an event says of a server, as far as it matters here.
 #[derive(Deserialize)]
-struct Told {
+pub(super) struct Told {
     name: String,
-    state: State,
+    pub(super) state: State,
 }
 
 /// When each server was asked for that does not run yet.
@@ -76,6 +77,7 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Creations) -> anyhow::Res
     stage.start("scheduler").await?;
     let nodes = Mirror::<Node>::of_another(&stage.ctx).await?;
     until("all nodes are ready", || count(&nodes, NodeState::Ready) == plan.nodes).await?;
+    stage.tell(format!("all nodes are ready; {} servers are made", plan.servers));
 
     let (asking, hearing) = (stage.bus().await?, stage.bus().await?);
     let events = hearing.subscribe("watari.event.vms.>").await?;

@@ -4,7 +4,7 @@
 //! | scenario | how the services are asked |
 //! | --- | --- |
 //! | `beats` | every node beats once a second; some fall silent; more come than can be heard |
-//! | `lists` | servers are listed, filtered and whole; the scheduler starts with all of them |
+//! | `lists` | servers are listed, filtered and whole; services are ended and killed, and start with all of them |
 //! | `creations` | servers are made as fast as they come to run |
 //! | `reads` | one server is shown, beside a bare echo |
 //! | `slope` | the same with ever more servers |
@@ -15,6 +15,7 @@ mod beats;
 mod creations;
 mod documents;
 mod exposition;
+mod herd;
 mod lists;
 pub mod plan;
 mod reads;
@@ -23,11 +24,11 @@ mod slope;
 mod stage;
 mod standing;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Instant};
 
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Bound;
 use plan::Plan;
@@ -38,6 +39,8 @@ pub const SCENARIOS: [&str; 6] = ["beats", "lists", "creations", "reads", "slope
 
 /// So much worse than the baseline is worth a word: the machines are shared.
 const WORSE: f64 = 1.5;
+/// Memory that grows by no more is flat. Allocators keep what they had.
+const FLAT_MIB: f64 = 16.0;
 
 /// What was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,34 +63,59 @@ impl Measured {
     fn of(figures: &impl Serialize, bounds: Vec<Bound>) -> anyhow::Result<Self> {
         Ok(Self { figures: serde_json::to_value(figures)?, bounds })
     }
+
+    /// What is told of a scenario that did not come to its end: the others took long, and are told all the same.
+    fn broken_off(scenario: &str, why: &anyhow::Error) -> Self {
+        let bounds = vec![Bound::most(format!("{scenario}: broken off"), 1.0, 0.0)];
+        Self { figures: json!({"broken_off": format!("{why:#}")}), bounds }
+    }
 }
 
-/// Goes through the scenarios whose names contain `only`. The services' programs are in `folder`.
+/// Goes through the scenarios whose names contain `only`. The services' programs are in `folder`. What `earlier` has of other
+/// scenarios is kept. One that is broken off is a missed bound.
 ///
 /// # Errors
-/// When a program does not start or does not do what is asked of it.
-pub async fn run(folder: &Path, plan: &Plan, only: &str) -> anyhow::Result<Report> {
+/// When there is no such scenario, or the earlier report is of another machine.
+pub async fn run(folder: &Path, plan: &Plan, only: &str, earlier: Option<Report>) -> anyhow::Result<Report> {
     let processors = std::thread::available_parallelism()?.get();
-    let mut report = Report { processors, ..Report::default() };
-    for scenario in SCENARIOS.iter().filter(|scenario| scenario.contains(only)) {
+    let mut report = earlier.unwrap_or_else(|| Report { processors, ..Report::default() });
+    ensure!(report.processors == processors, "the earlier report is of {} processors", report.processors);
+    let chosen: Vec<_> = SCENARIOS.into_iter().filter(|scenario| scenario.contains(only)).collect();
+    ensure!(!chosen.is_empty(), "no scenario is called {only}; there are {}", SCENARIOS.join(", "));
+    for scenario in chosen {
+        let begun = Instant::now();
         eprintln!("{scenario} ...");
-        let mut stage = Stage::open(folder).await?;
-        let measured = match *scenario {
-            "beats" => beats::run(&mut stage, plan.beats).await?,
-            "lists" => lists::run(&mut stage, plan.lists).await?,
-            "creations" => creations::run(&mut stage, plan.creations).await?,
-            "reads" => reads::run(&mut stage, plan.reads).await?,
-            "slope" => slope::run(&mut stage, plan.slope.clone()).await?,
-            _ => scrapes::run(&mut stage, plan.scrapes).await?,
-        };
-        report.figures.insert((*scenario).to_owned(), measured.figures);
-        report.bounds.extend(measured.bounds);
+        let measured = measure(folder, plan, scenario).await.unwrap_or_else(|why| {
+            eprintln!("{scenario} is broken off: {why:#}");
+            Measured::broken_off(scenario, &why)
+        });
+        eprintln!("{scenario} took {} s", begun.elapsed().as_secs());
+        report.take(scenario, measured);
     }
-    ensure!(!report.figures.is_empty(), "no scenario is called {only}; there are {}", SCENARIOS.join(", "));
     Ok(report)
 }
 
+async fn measure(folder: &Path, plan: &Plan, scenario: &'static str) -> anyhow::Result<Measured> {
+    let mut stage = Stage::open(folder, scenario).await?;
+    match scenario {
+        "beats" => beats::run(&mut stage, plan.beats).await,
+        "lists" => lists::run(&mut stage, plan.lists).await,
+        "creations" => creations::run(&mut stage, plan.creations).await,
+        "reads" => reads::run(&mut stage, plan.reads).await,
+        "slope" => slope::run(&mut stage, plan.slope.clone()).await,
+        _ => scrapes::run(&mut stage, plan.scrapes).await,
+    }
+}
+
 impl Report {
+    /// A scenario's figures, in the place of those that there were of it.
+    fn take(&mut self, scenario: &str, measured: Measured) {
+        let its = format!("{scenario}: ");
+        self.bounds.retain(|bound| !bound.what.starts_with(&its));
+        self.bounds.extend(measured.bounds);
+        self.figures.insert(scenario.to_owned(), measured.figures);
+    }
+
     /// A line for each figure that was measured before too, and by how much it differs; those that are worse by half
     /// are marked.
     #[must_use]
@@ -119,6 +147,23 @@ mod tests {
         assert_eq!(lines, ["WORSE: rate is 300.00, was 600.00", "as before: lag is 51.00, was 50.00"]);
         let lines = report(900.0, 90.0).beside(&before);
         assert_eq!(lines, ["as before: rate is 900.00, was 600.00", "WORSE: lag is 90.00, was 50.00"]);
+    }
+
+    #[test]
+    fn a_scenario_takes_the_place_of_what_there_was_of_it_and_of_nothing_else() {
+        let mut report = Report::default();
+        let of = |what: &str, measured: f64| Measured {
+            figures: json!({"measured": measured}),
+            bounds: vec![Bound::most(what, measured, 5.0)],
+        };
+        report.take("lists", of("lists: by_node.p99_ms", 1.0));
+        report.take("reads", of("reads: p99_to_echo", 2.0));
+        report.take("lists", of("lists: by_site.p99_ms", 3.0));
+        let told: Vec<_> = report.bounds.iter().map(|bound| bound.what.as_str()).collect();
+        assert_eq!(told, ["reads: p99_to_echo", "lists: by_site.p99_ms"]);
+        assert_eq!((report.figures.len(), &report.figures["lists"]["measured"]), (2, &json!(3.0)));
+        report.take("reads", Measured::broken_off("reads", &anyhow::anyhow!("no answer")));
+        assert!(!report.bounds.iter().all(Bound::is_kept));
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(super) struct Slope {
     pub(super) nodes: usize,
     pub(super) servers: Vec<usize>,
     pub(super) requests: usize,
+    pub(super) starts: usize,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -105,8 +106,13 @@ impl Plan {
         }
         ensure!(beats.nodes >= 100, "beats wants at least 100 nodes: one of a hundred falls silent");
         ensure!(beats.seconds >= 5, "beats wants at least 5 seconds: its lag is looked at in fifths");
-        let counts = [lists.servers, lists.requests, reads.servers, reads.requests, slope.requests, scrapes.times];
-        ensure!(counts.iter().all(|count| *count > 0), "a scenario without servers or requests measures nothing");
+        ensure!(beats.overload_seconds > 0, "beats wants more beats than can be heard for at least 1 second");
+        let counts = [lists.servers, lists.requests, reads.servers, reads.requests, scrapes.times];
+        let sloped = [slope.requests, slope.starts];
+        ensure!(
+            counts.iter().chain(&sloped).all(|count| *count > 0),
+            "a scenario without servers or requests measures nothing"
+        );
         let at_least_one = [lists.nodes, creations.nodes, reads.nodes, slope.nodes, scrapes.nodes];
         ensure!(at_least_one.iter().all(|count| *count > 0), "servers need nodes");
         ensure!(

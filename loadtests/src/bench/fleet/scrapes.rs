@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{
     Measured,
-    beats::{BEATS, Herd},
+    beats::BEATS,
+    herd::Herd,
     plan,
     stage::{LOOK, READY, Stage},
     standing::Standing,
@@ -42,6 +43,7 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Scrapes) -> anyhow::Resul
         ensure!(begun.elapsed() < READY, "the monitor does not hear the nodes");
         tokio::time::sleep(LOOK).await;
     }
+    stage.tell("the monitor has heard all nodes");
     let mut scrapes = BTreeMap::new();
     for service in SERVICES {
         let mut taken = Taken::none()?;

@@ -1,5 +1,5 @@
-//! What one operation costs with a thousand, ten thousand and a hundred thousand servers: its time, and the scheduler's
-//! processor time for it, less what the scheduler uses anyway. The slope is that of the line through both logarithms:
+//! What one operation costs with a thousand, ten thousand and a hundred thousand servers: its time, and the processor time of
+//! all services for it, less what they use anyway. The slope is that of the line through both logarithms:
 //! 0 is flat, 1 is in proportion.
 
 use std::{
@@ -7,15 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context as _, bail};
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::json;
-use watari_contracts::scheduler::{CreateVm, ListVms};
+use watari_chassis::{Bus, Message, Messages};
+use watari_contracts::scheduler::{CreateVm, DeleteVm, ListVms};
+use watari_model::{VmName, vm::State};
 
 use super::{
     Measured,
+    creations::Told,
     documents::{SITES, store_ground},
     plan,
-    stage::{Cpu, Stage, since},
+    stage::{READY, Stage, of_services, since},
     standing::Standing,
 };
 use crate::bench::{
@@ -23,8 +28,10 @@ use crate::bench::{
     latency::{Latency, Taken},
 };
 
-/// How long the scheduler is watched while nothing is asked of it.
+/// How long the services are watched while nothing is asked of them.
 const IDLE: Duration = Duration::from_secs(5);
+/// Servers on one network, as those have that are made as fast as can be.
+const ON_A_NETWORK: usize = 4;
 
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Cost {
@@ -40,28 +47,66 @@ struct Slopes {
     costs: BTreeMap<&'static str, Vec<Cost>>,
     /// Of the median time.
     slopes: BTreeMap<&'static str, f64>,
-    /// Processor time of the scheduler with nothing to do, in percent of a core.
+    /// Processor time of the services with nothing to do, in percent of a core.
     idle_percent: Vec<f64>,
 }
 
 /// What is done over and over.
-const OPERATIONS: [&str; 3] = ["vm.get", "vm.list, a page", "vm.create"];
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Get,
+    Page,
+    /// Of a server that is not started and has no network, so that nobody but the scheduler has to do with it.
+    Create,
+    /// Of one on a network, until it runs.
+    Start,
+    /// Of those, until nothing of them is left.
+    Delete,
+}
+
+/// In this order: what is deleted was started before.
+const OPERATIONS: [Operation; 5] =
+    [Operation::Get, Operation::Page, Operation::Create, Operation::Start, Operation::Delete];
+
+impl Operation {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "vm.get",
+            Self::Page => "vm.list, a page",
+            Self::Create => "vm.create",
+            Self::Start => "vm.create on a network, until it runs",
+            Self::Delete => "vm.delete, until it is gone",
+        }
+    }
+
+    /// How often it is done. What is waited for takes longer.
+    const fn times(self, plan: &plan::Slope) -> usize {
+        match self {
+            Self::Get | Self::Page | Self::Create => plan.requests,
+            Self::Start | Self::Delete => plan.starts,
+        }
+    }
+}
 
 /// Measures.
 pub(super) async fn run(stage: &mut Stage, plan: plan::Slope) -> anyhow::Result<Measured> {
-    store_ground(&stage.ctx, 0).await?;
+    let networks = plan.starts.div_ceil(ON_A_NETWORK);
+    store_ground(&stage.ctx, networks).await?;
     let mut standing = Standing::begin(stage, plan.nodes).await?;
+    stage.start("network").await?;
     let mut costs: BTreeMap<&'static str, Vec<Cost>> = BTreeMap::new();
     let mut idle_percent = Vec::new();
     for (turn, servers) in plan.servers.iter().enumerate() {
         standing.grow(stage, *servers).await?;
         let before = stage.cpu()?;
         tokio::time::sleep(IDLE).await;
-        let idle = scheduler(&since(&before, &stage.cpu()?)) / IDLE.as_secs_f64();
+        let idle = of_services(&since(&before, &stage.cpu()?)) / IDLE.as_secs_f64();
         idle_percent.push(idle * 100.0);
+        let mut asker = Asker::new(stage, &standing, turn, networks).await?;
         for operation in OPERATIONS {
-            let cost = measure(stage, &standing, operation, turn, plan.requests, idle).await?;
-            costs.entry(operation).or_default().push(cost);
+            let cost = asker.measure(operation, operation.times(&plan), idle).await?;
+            stage.tell(format!("{}: {} ms at the median", operation.name(), cost.latency.p50_ms));
+            costs.entry(operation.name()).or_default().push(cost);
         }
     }
     let slopes: BTreeMap<_, _> = costs
@@ -75,35 +120,91 @@ pub(super) async fn run(stage: &mut Stage, plan: plan::Slope) -> anyhow::Result<
     Measured::of(&Slopes { nodes: plan.nodes, servers: plan.servers, costs, slopes, idle_percent }, bounds)
 }
 
-fn scheduler(used: &Cpu) -> f64 {
-    used.get("scheduler").copied().unwrap_or(f64::NAN)
-}
-
-async fn measure(
-    stage: &Stage,
-    standing: &Standing,
-    operation: &str,
+/// Who asks, with so many servers.
+struct Asker<'s> {
+    stage: &'s Stage,
+    standing: &'s Standing,
+    /// Which of the sizes this is: names are used once.
     turn: usize,
-    requests: usize,
-    idle: f64,
-) -> anyhow::Result<Cost> {
-    let (bus, mut taken) = (&stage.ctx.bus, Taken::none()?);
-    let (before, begun) = (stage.cpu()?, Instant::now());
-    for number in 0..requests {
-        let asked = Instant::now();
-        match operation {
-            "vm.get" => drop(bus.request(&standing.show(number)?).await?),
-            "vm.create" => drop(bus.request(&created(turn, number)?).await?),
-            _ => drop(bus.request(&ListVms { limit: Some(100), ..ListVms::default() }).await?),
-        }
-        taken.take(asked)?;
-    }
-    let used = scheduler(&since(&before, &stage.cpu()?)) - idle * begun.elapsed().as_secs_f64();
-    #[allow(clippy::cast_precision_loss, reason = "a number of requests")]
-    Ok(Cost { latency: taken.latency(), cpu_us: used.max(0.0) / requests as f64 * 1e6 })
+    networks: usize,
+    /// What is written of servers.
+    events: Messages,
+    /// Over which it is heard.
+    _hearing: Bus,
 }
 
-/// A server that is not started and has no network, so that nobody but the scheduler has to do with it.
+impl<'s> Asker<'s> {
+    async fn new(stage: &'s Stage, standing: &'s Standing, turn: usize, networks: usize) -> anyhow::Result<Self> {
+        let hearing = stage.bus().await?;
+        let events = hearing.subscribe("watari.event.vms.>").await?;
+        Ok(Self { stage, standing, turn, networks, events, _hearing: hearing })
+    }
+
+    async fn measure(&mut self, operation: Operation, times: usize, idle: f64) -> anyhow::Result<Cost> {
+        let mut taken = Taken::none()?;
+        let (before, begun) = (self.stage.cpu()?, Instant::now());
+        for number in 0..times {
+            let asked = Instant::now();
+            self.carry_out(operation, number).await?;
+            taken.take(asked)?;
+        }
+        let used = of_services(&since(&before, &self.stage.cpu()?)) - idle * begun.elapsed().as_secs_f64();
+        #[allow(clippy::cast_precision_loss, reason = "a number of requests")]
+        Ok(Cost { latency: taken.latency(), cpu_us: used.max(0.0) / times as f64 * 1e6 })
+    }
+
+    async fn carry_out(&mut self, operation: Operation, number: usize) -> anyhow::Result<()> {
+        let bus = &self.stage.ctx.bus;
+        match operation {
+            Operation::Get => drop(bus.request(&self.standing.show(number)?).await?),
+            Operation::Page => drop(bus.request(&ListVms { limit: Some(100), ..ListVms::default() }).await?),
+            Operation::Create => drop(bus.request(&created(self.turn, number)?).await?),
+            Operation::Start => {
+                let server = started(self.turn, number, self.networks)?;
+                bus.request(&server).await?;
+                told(&mut self.events, &server.name, runs).await?;
+            }
+            Operation::Delete => {
+                let name = name_of_started(self.turn, number)?;
+                bus.request(&DeleteVm { request_id: None, name: name.clone(), keep_disk: false }).await?;
+                told(&mut self.events, &name, |event| event.deleted).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until an event says so of a server.
+async fn told(events: &mut Messages, server: &VmName, so: impl Fn(&Message) -> bool) -> anyhow::Result<()> {
+    let subject = format!("watari.event.vms.{server}");
+    let seen = async {
+        while let Some(event) = events.next().await {
+            if event.subject == subject && so(&event) {
+                return anyhow::Ok(());
+            }
+        }
+        bail!("the events ended")
+    };
+    tokio::time::timeout(READY, seen).await.with_context(|| format!("{server} comes to nothing"))?
+}
+
+fn runs(event: &Message) -> bool {
+    serde_json::from_slice::<Told>(&event.payload).is_ok_and(|told| told.state == State::Running)
+}
+
+fn name_of_started(turn: usize, number: usize) -> anyhow::Result<VmName> {
+    Ok(format!("started-{turn}-{number}").parse()?)
+}
+
+/// A server that is started, with an address.
+fn started(turn: usize, number: usize, networks: usize) -> anyhow::Result<CreateVm> {
+    let (name, network) = (name_of_started(turn, number)?, format!("net-{}", number % networks));
+    let networks = json!([{"network": network}]);
+    let server = json!({"name": name, "image": "mini", "site": SITES[0], "networks": networks, "disk_gib": 2});
+    Ok(serde_json::from_value(server)?)
+}
+
+/// A server that is not started and has no network.
 fn created(turn: usize, number: usize) -> anyhow::Result<CreateVm> {
     let name = format!("created-{turn}-{number}");
     Ok(serde_json::from_value(json!({"name": name, "image": "mini", "site": SITES[0], "start": false}))?)
@@ -138,5 +239,13 @@ mod tests {
     fn a_server_that_is_created_asks_for_nothing_but_an_image() {
         let request = created(0, 1).unwrap();
         assert!(!request.start && request.networks.is_empty());
+    }
+
+    #[test]
+    fn what_is_started_has_a_network_and_the_name_by_which_it_is_deleted() {
+        let request = started(2, 5, 4).unwrap();
+        assert!(request.start);
+        assert_eq!(request.networks[0].network.as_str(), "net-1");
+        assert_eq!(request.name, name_of_started(2, 5).unwrap());
     }
 }

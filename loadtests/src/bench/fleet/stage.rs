@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -28,9 +29,14 @@ pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// a bound follows from them.
 pub(super) const LOST_AFTER: Duration = Duration::from_millis(10_000);
 pub(super) const LOOKS: Duration = Duration::from_millis(500);
+/// How long the lease of a service that was killed keeps its successor waiting. It is what it is by default, said here for the
+/// same reason.
+pub(super) const LEASE: Duration = Duration::from_millis(4_000);
 
 /// What runs. Dropped, all of it ends; the services before their bus.
 pub(super) struct Stage {
+    scenario: &'static str,
+    opened: Instant,
     programs: BTreeMap<&'static str, Program>,
     folder: PathBuf,
     pub(super) ctx: Context,
@@ -45,17 +51,32 @@ struct Program {
     port: u16,
 }
 
+/// How long a service took after its start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started {
+    /// Until it led or stood by: it has read all that there is.
+    pub(super) ready: Duration,
+    /// Until it led.
+    pub(super) leads: Duration,
+}
+
 /// Processor time by program, in seconds, the NATS server's included.
 pub(super) type Cpu = BTreeMap<&'static str, f64>;
 
 impl Stage {
     /// A bus with what services read of one another, and no service yet. The programs are in `folder`.
-    pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn open(folder: &Path, scenario: &'static str) -> anyhow::Result<Self> {
+        let opened = Instant::now();
         let nats = NatsServer::start();
         let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()])?).await?;
         open_buckets(&ctx).await?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { programs: BTreeMap::new(), folder: folder.to_owned(), ctx, http, nats })
+        Ok(Self { scenario, opened, programs: BTreeMap::new(), folder: folder.to_owned(), ctx, http, nats })
+    }
+
+    /// Tells whoever watches how far the scenario is.
+    pub(super) fn tell(&self, what: impl Display) {
+        eprintln!("{}, {} s: {what}", self.scenario, self.opened.elapsed().as_secs());
     }
 
     pub(super) fn url(&self) -> String {
@@ -68,26 +89,43 @@ impl Stage {
     }
 
     /// Starts a service and waits until it leads; how long that took.
-    pub(super) async fn start(&mut self, service: &'static str) -> anyhow::Result<Duration> {
-        let begun = Instant::now();
+    pub(super) async fn start(&mut self, service: &'static str) -> anyhow::Result<Started> {
+        let (begun, mut ready) = (Instant::now(), None);
         let program = self.launch(service)?;
         self.programs.insert(service, program);
-        while !self.leads(service).await {
+        loop {
+            // Whoever is not ready says so by the status of the answer.
+            if let Ok(word) = self.told(service, "ready").await {
+                let now = begun.elapsed();
+                let ready = *ready.get_or_insert(now);
+                if word.trim() == "primary" {
+                    self.tell(format!("{service} leads"));
+                    return Ok(Started { ready, leads: now });
+                }
+            }
             let ended = self.programs.get_mut(service).and_then(|program| program.child.try_wait().ok().flatten());
             ensure!(ended.is_none() && begun.elapsed() < READY, "{service} does not come to lead ({ended:?})");
             tokio::time::sleep(LOOK).await;
         }
-        Ok(begun.elapsed())
     }
 
     /// Ends a service in order, as an upgrade does.
     pub(super) async fn stop(&mut self, service: &'static str) -> anyhow::Result<()> {
-        let mut program = self.programs.remove(service).with_context(|| format!("{service} does not run"))?;
+        let mut program = self.taken(service)?;
         kill_process(program.pid, Signal::TERM)?;
         tokio::time::timeout(READY, program.child.wait())
             .await
             .with_context(|| format!("{service} does not end"))??;
         Ok(())
+    }
+
+    /// Kills a service, which has no time to give its lease up.
+    pub(super) async fn kill(&mut self, service: &'static str) -> anyhow::Result<()> {
+        Ok(self.taken(service)?.child.kill().await?)
+    }
+
+    fn taken(&mut self, service: &str) -> anyhow::Result<Program> {
+        self.programs.remove(service).with_context(|| format!("{service} does not run"))
     }
 
     fn launch(&self, service: &str) -> anyhow::Result<Program> {
@@ -101,6 +139,7 @@ impl Stage {
             .env("WATARI_HISTORY_PATH", self.nats.dir().join("history.db"))
             .env("WATARI_NODES_LOST_AFTER_MS", millis(LOST_AFTER))
             .env("WATARI_NODES_LOOK_MS", millis(LOOKS))
+            .env("WATARI_LEASE_TTL_MS", millis(LEASE))
             // More than an installation of two campuses is meant for.
             .env("WATARI_SERVERS_MOST", "1000000")
             .stdin(Stdio::null())
@@ -110,10 +149,6 @@ impl Stage {
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).context("it has ended")?;
         Ok(Program { child, pid, port })
-    }
-
-    async fn leads(&self, service: &str) -> bool {
-        self.told(service, "ready").await.is_ok_and(|word| word.trim() == "primary")
     }
 
     async fn told(&self, service: &str, what: &str) -> anyhow::Result<String> {

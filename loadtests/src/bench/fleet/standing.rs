@@ -38,11 +38,13 @@ impl Standing {
 
     /// Makes it so many servers, and waits until the scheduler has heard of all.
     pub(super) async fn grow(&mut self, stage: &Stage, to: usize) -> anyhow::Result<()> {
+        stage.tell(format!("up to {to} servers are stored"));
         let more = servers(&self.places, self.servers, to)?;
         // At once: what its agent does not name would be off, and what has no document an alarm.
         store_servers(&stage.ctx, &more, |vm| self.agents.have(vm)).await?;
         self.servers = to;
         self.known(stage).await?;
+        stage.tell(format!("the scheduler knows {to} servers"));
         Ok(())
     }
 

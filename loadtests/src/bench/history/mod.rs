@@ -95,11 +95,15 @@ pub async fn run(program: &Path, place: &Place, servers: u64, writes: u64, reque
     let until = clock::now();
     let from = until.minus_millis(365 * DAY_MS);
     let mut year = Year::open(&nats.url(), from, until, servers, servers.saturating_mul(writes))?;
-    let began = Instant::now();
+    let (began, changes) = (Instant::now(), servers.saturating_mul(writes));
+    let mut tenth = 1;
     while let Some(last) = year.tell()? {
         written(&bus, last).await?;
+        while last >= changes / 10 * tenth && tenth <= 10 {
+            eprintln!("{} s: {tenth} tenths of {changes} changes are written down", began.elapsed().as_secs());
+            tenth += 1;
+        }
     }
-    let changes = servers.saturating_mul(writes);
     let changes_per_second = changes / began.elapsed().as_secs().max(1);
     let (mut pages, mut uses) = (Taken::none()?, Taken::none()?);
     for number in 0..requests {

@@ -194,7 +194,9 @@ fn unwritten(wanted: &Wanted, error: &WriteError) -> Fault {
     let (bucket, key) = (wanted.bucket.to_owned(), wanted.key.clone());
     match error {
         WriteError::Exists { .. } => Fault::BackupNotEmpty { bucket, key },
-        WriteError::Conflict { .. } | WriteError::Bus { .. } => Fault::BackupBus { bucket, detail: error.to_string() },
+        WriteError::Conflict { .. } | WriteError::NotLeading { .. } | WriteError::Bus { .. } => {
+            Fault::BackupBus { bucket, detail: error.to_string() }
+        }
     }
 }
 

@@ -61,6 +61,7 @@ fn of_running(out: Out, plan: &OutagePlan) -> String {
     }
     let (moves, counts) = (plan.moves.len(), (plan.moves.len(), plan.waiting.len(), plan.failed.len()));
     parts.push(words::outlook(out.lang, counts, plan.bytes, plan.estimated_ms));
+    parts.extend(plan.score.map(|score| estimate::score(out.lang, score)));
     parts.extend(plan.confidence.as_ref().filter(|_| moves > 0).map(|known| estimate::confidence(out.lang, known)));
     parts.extend(plan.critical_path.as_ref().map(|path| estimate::critical(out.lang, path)));
     if !plan.halts.is_empty() {
@@ -165,6 +166,9 @@ mod tests {
         (plan.confidence, plan.critical_path) = (None, None);
         let told = shown(&plan);
         assert!(!told.contains("measured for") && !told.contains("critical path"), "{told}");
+        assert!(!told.contains("readiness"), "an older scheduler does not say it: {told}");
+        plan.score = Some(66);
+        assert!(shown(&plan).contains("readiness: 66 %"), "{}", shown(&plan));
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn state(view: &OutageView, lang: Lang) -> String {
     match (view.paused_at, view.at_risk.len()) {
         (Some(_), _) => words::because(word, Word::Paused.text(lang)),
         (None, 0) if !view.still_there.is_empty() => words::because(word, &since::count(lang, view.still_there.len())),
-        (None, 0) => word.clone(),
+        (None, 0) => view.phase.map_or_else(|| word.clone(), |phase| words::because(word, since::phase(lang, phase))),
         (None, servers) => words::because(word, &words::at_risk(lang, servers)),
     }
 }
@@ -321,7 +321,7 @@ impl Row for OutageView {
 
 #[cfg(test)]
 mod tests {
-    use watari_contracts::scheduler::Fault;
+    use watari_contracts::scheduler::{Fault, Phase};
     use watari_model::{
         Refusal,
         outage::{Leg, Window},
@@ -391,6 +391,7 @@ mod tests {
         };
         let stays = Fault::from(&Refusal::PolicyStays { vm: "old".to_owned() });
         view.still_there = vec![there("old", Some(stays)), there("web", None)];
+        view.phase = Some(Phase::Failed);
         view.moved_since = vec![MovedSince { vm: "mail".parse().unwrap(), node: None }];
         let en = shown(&view, Lang::En);
         for told in [
@@ -404,6 +405,11 @@ mod tests {
         ] {
             assert!(en.contains(told), "{told}: {en}");
         }
+        let (one, mut nobody) = (state(&view, Lang::En), view.clone());
+        nobody.still_there.clear();
+        assert!(one.contains("2 STILL RUNNING") && state(&nobody, Lang::En).contains("(not all moved)"), "{one}");
+        nobody.phase = Some(Phase::Dark);
+        assert!(state(&nobody, Lang::Ja).contains("電源断"), "{}", state(&nobody, Lang::Ja));
         let ja = shown(&view, Lang::Ja);
         for told in ["2 台が稼働中", "退避済みの場所で", "戻ってきました", "mail (削除済み)", "時点の記録"]
         {

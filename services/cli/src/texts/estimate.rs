@@ -27,6 +27,15 @@ pub fn confidence(lang: Lang, known: &Confidence) -> String {
     }
 }
 
+/// How many of those that have to leave would.
+#[must_use]
+pub fn score(lang: Lang, percent: u64) -> String {
+    match lang {
+        Lang::En => format!("readiness: {percent} % of the servers that have to leave would"),
+        Lang::Ja => format!("準備状況: 退避の対象のサーバの {percent} % が退避可能"),
+    }
+}
+
 /// Which moves decide when it ends.
 #[must_use]
 pub fn critical(lang: Lang, path: &CriticalPath) -> String {
@@ -54,13 +63,16 @@ mod tests {
         let unknown = Confidence { least_ms: None, most_ms: None, ..known };
         let path = CriticalPath { vms: vec!["db".parse().unwrap(), "web".parse().unwrap()], count: 2 };
         let long = CriticalPath { count: 40, ..path.clone() };
-        let lines =
-            |lang| [confidence(lang, &known), confidence(lang, &unknown), critical(lang, &path), critical(lang, &long)];
+        let lines = |lang| {
+            let [sure, unsure] = [&known, &unknown].map(|known| confidence(lang, known));
+            [sure, unsure, critical(lang, &path), critical(lang, &long), score(lang, 66)]
+        };
         for (en, ja) in lines(Lang::En).into_iter().zip(lines(Lang::Ja)) {
             assert!(en.is_ascii() && !ja.is_ascii(), "{en} / {ja}");
         }
-        let [sure, unsure, whole, part] = lines(Lang::En);
+        let [sure, unsure, whole, part, ready] = lines(Lang::En);
         assert!(sure.contains("between") && sure.ends_with("7 of 9"), "{sure}");
+        assert!(ready.contains("66 %"), "{ready}");
         assert!(unsure.contains("too few"), "{unsure}");
         assert!(whole.contains("db") && whole.contains("web") && part.contains("40 moves"), "{whole} / {part}");
     }

@@ -1,5 +1,6 @@
 //! Lines about servers that have done otherwise since their outage was evacuated.
 
+use watari_contracts::scheduler::Phase;
 use watari_model::outage::Scope;
 
 use crate::lang::Lang;
@@ -57,6 +58,19 @@ pub fn moved(lang: Lang, servers: &str) -> String {
     }
 }
 
+/// What an outage is in beside its state.
+#[must_use]
+pub const fn phase(lang: Lang, phase: Phase) -> &'static str {
+    match (lang, phase) {
+        (Lang::En, Phase::Preparing) => "preparing",
+        (Lang::En, Phase::Dark) => "dark",
+        (Lang::En, Phase::Failed) => "not all moved",
+        (Lang::Ja, Phase::Preparing) => "準備中",
+        (Lang::Ja, Phase::Dark) => "電源断",
+        (Lang::Ja, Phase::Failed) => "移れなかったサーバあり",
+    }
+}
+
 /// That one of them is no longer there at all.
 #[must_use]
 pub const fn gone(lang: Lang) -> &'static str {
@@ -83,7 +97,8 @@ mod tests {
     fn every_line_is_there_in_both_languages() {
         let lines = |lang| {
             let (site, node) = (Scope::Site("a".parse().unwrap()), Scope::Node("b".parse().unwrap()));
-            let whole = [still_there(lang), later(lang), gone(lang)].map(str::to_owned);
+            let [preparing, dark, failed] = [Phase::Preparing, Phase::Dark, Phase::Failed].map(|one| phase(lang, one));
+            let whole = [still_there(lang), later(lang), gone(lang), preparing, dark, failed].map(str::to_owned);
             let filled = [leave(lang, &site), leave(lang, &node), count(lang, 1), moved(lang, "a"), record(lang, "a")];
             whole.into_iter().chain(filled).collect::<Vec<_>>()
         };

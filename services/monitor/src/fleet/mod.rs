@@ -89,6 +89,9 @@ pub(crate) enum Doubtful {
 }
 
 impl Doubtful {
+    /// Each.
+    pub(crate) const ALL: [Self; 5] = [Self::Names, Self::NotAName, Self::TwoSites, Self::Old, Self::TooMany];
+
     /// The label in metrics.
     pub(crate) const fn word(self) -> &'static str {
         match self {

@@ -14,7 +14,7 @@ use watari_contracts::{permissions::BUCKETS, subjects};
 use watari_model::Timestamp;
 
 use super::{
-    History,
+    CATCH_UP, History, KEEP,
     catch_up::{CatchUpError, catch_up},
     feed::{self, Told},
     store::{Change, Place, Store, StoreError, set_aside},
@@ -36,7 +36,7 @@ pub(crate) async fn keep(ctx: Context, history: Arc<History>, place: Place, sett
             Err(error) => error,
         };
         history.is_away(error.to_string());
-        history.metrics.failures.with_label_values(&["keep"]).inc();
+        history.metrics.failures.with_label_values(&[KEEP]).inc();
         if told != error.to_string() {
             told = error.to_string();
             tracing::error!(%place, error = told, "the history cannot be kept; everything else goes on, and it is tried again");
@@ -189,7 +189,7 @@ impl Keeper<'_> {
             Err(CatchUpError::Store(error)) => Err(error),
             Err(CatchUpError::Bus(error)) => {
                 tracing::warn!(%error, "the history cannot be completed from the streams; it is tried again");
-                self.history.metrics.failures.with_label_values(&["catch-up"]).inc();
+                self.history.metrics.failures.with_label_values(&[CATCH_UP]).inc();
                 Ok(Duration::from_secs(self.settings.retry_seconds))
             }
         }

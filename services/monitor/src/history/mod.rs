@@ -36,6 +36,11 @@ use store::{ANSWER, Store, StoreError};
 pub(crate) use store::{Filter, Place, SeenRow, Wanted};
 use usage::{Meter, Sum};
 
+/// What may fail.
+const KEEP: &str = "keep";
+const CATCH_UP: &str = "catch-up";
+const READ: &str = "read";
+
 /// What requests and the keeper share.
 pub(crate) struct History {
     now: RwLock<Now>,
@@ -68,6 +73,10 @@ impl History {
         ctx.metrics.register(Box::new(metrics.added.clone()))?;
         ctx.metrics.register(Box::new(metrics.rows.clone()))?;
         ctx.metrics.register(Box::new(metrics.failures.clone()))?;
+        // Whoever looks for a rise must find where it rose from.
+        for what in [KEEP, CATCH_UP, READ] {
+            metrics.failures.with_label_values(&[what]).inc_by(0);
+        }
         Ok(Arc::new(Self { now: RwLock::new(Now::Away("it is being opened".to_owned())), metrics }))
     }
 
@@ -148,7 +157,7 @@ impl History {
     /// Waits for what the store says, but not for ever.
     async fn answer<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Refusal> {
         timeout(ANSWER, work).await.unwrap_or(Err(StoreError::Silent)).map_err(|error| {
-            self.metrics.failures.with_label_values(&["read"]).inc();
+            self.metrics.failures.with_label_values(&[READ]).inc();
             Refusal::HistoryUnavailable { detail: error.to_string() }
         })
     }

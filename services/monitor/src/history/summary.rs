@@ -227,6 +227,7 @@ fn outage(before: Option<&Outage>, after: Option<&Outage>) -> Option<String> {
         _ if old.window != outage.window => Some("moved to another time".to_owned()),
         _ if old.asked_by != outage.asked_by => Some(format!("asked for by {}", outage.askers().join(", "))),
         _ if old.at_risk != outage.at_risk => Some(at_risk(&outage.at_risk)),
+        _ if old.warned != outage.warned => Some(warned(&outage.warned)),
         _ if old.halted != outage.halted => Some(format!("{} have no time to leave", outage.halted.len())),
         _ if old.dark != outage.dark => Some(dark(old.dark.as_ref(), outage.dark.as_ref())),
         _ if old.control != outage.control => outage.control.as_ref().map(control),
@@ -260,15 +261,30 @@ fn dark(old: Option<&Dark>, dark: Option<&Dark>) -> String {
     if wished { "its nodes are to be shut down" } else { "its nodes are not to be shut down" }.to_owned()
 }
 
+/// So many are named in one line.
+const TOLD: usize = 5;
+
 /// Who could not leave, as things are, and the code of why; of many only how many.
 fn at_risk(left: &[Left]) -> String {
-    const TOLD: usize = 5;
-    let one = |left: &Left| format!("{} ({})", left.vm, left.fault.code());
     match left.len() {
         0 => "every server that runs could leave".to_owned(),
-        1..=TOLD => format!("could not leave now: {}", left.iter().map(one).collect::<Vec<_>>().join(", ")),
+        1..=TOLD => format!("could not leave now: {}", named(left)),
         more => format!("{more} servers could not leave now"),
     }
+}
+
+/// Who could, and the code of what is to be said of that; of many only how many.
+fn warned(left: &[Left]) -> String {
+    match left.len() {
+        0 => "no warnings any more".to_owned(),
+        1..=TOLD => format!("could leave with a warning: {}", named(left)),
+        more => format!("{more} servers could leave with a warning"),
+    }
+}
+
+fn named(left: &[Left]) -> String {
+    let one = |left: &Left| format!("{} ({})", left.vm, left.fault.code());
+    left.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn image(before: Option<&Image>, after: Option<&Image>) -> Option<String> {
@@ -321,7 +337,6 @@ fn address(before: Option<&PublicAddress>, after: Option<&PublicAddress>) -> Opt
 
 /// Which rules came and which went; of many only how many.
 fn firewall(before: Option<&Firewall>, after: Option<&Firewall>) -> Option<String> {
-    const TOLD: usize = 5;
     let group = after?;
     let Some(old) = before else {
         let rules = if group.rules.len() == 1 { "rule" } else { "rules" };
@@ -388,7 +403,6 @@ fn node(before: Option<&Node>, after: Option<&Node>) -> Option<String> {
 
 /// Of which servers it has measured anew what would travel, and what, if it is one.
 fn weights(old: &Inventory, new: &Inventory) -> Option<String> {
-    const TOLD: usize = 5;
     let news = new.weights.iter().filter(|(vm, weight)| old.weights.get(*vm) != Some(*weight));
     let news: Vec<(&VmName, &Weight)> = news.collect();
     match &news[..] {

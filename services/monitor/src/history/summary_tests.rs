@@ -274,3 +274,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_could_leave_with_a_warning_and_that_nobody_does_any_more_is_told() {
+    let plain = sample("outages");
+    let with = |servers: usize| {
+        let fault = json!({"kind": "too_busy", "vm": "mail", "written": "9", "carried": "3"});
+        let mut outage = plain.clone();
+        outage["warned"] = vec![json!({"vm": "mail", "fault": fault}); servers].into();
+        outage.to_string()
+    };
+    let told = |before: usize, after: usize| summarise("outages", "it", Some(&with(before)), Some(&with(after)));
+    assert_eq!(told(0, 1), "it: could leave with a warning: mail (outage.too-busy)");
+    assert_eq!(told(1, 6), "it: 6 servers could leave with a warning");
+    assert_eq!(told(1, 0), "it: no warnings any more");
+}

@@ -43,6 +43,8 @@ fn evacuated(request: &EvacuateSite) -> Result<OutageView, Refusal> {
 async fn listening(nats: &NatsServer, dir: &TempDir, port: u16, set: impl FnOnce(&mut Alerts)) -> Running {
     let mut settings = settings(dir.path());
     settings.alerts.listen = format!("127.0.0.1:{port}");
+    // The alerts here are of a set moment, whatever the clock says.
+    settings.alerts.firing_seconds = 0;
     set(&mut settings.alerts);
     Running::start(nats, settings).await
 }

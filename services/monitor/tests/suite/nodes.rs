@@ -238,6 +238,11 @@ async fn hostile_beats_and_inventories_are_counted_and_believed_in_nothing() {
     trailing.push(0);
     let mut other_version = good.clone();
     other_version[0] = 2;
+    let families = monitor.ctx.metrics.gather();
+    for (name, labels) in [("watari_beats_refused_total", 7), ("watari_history_failures_total", 3)] {
+        let shown = families.iter().find(|f| f.name() == name).map_or(0, |f| f.get_metric().len());
+        assert_eq!(shown, labels, "every reason is there before it is given: {name}");
+    }
     let refused = monitor.metric("watari_beats_refused_total");
     let hostile: Vec<(&str, Vec<u8>)> = vec![
         ("watari.beat.myodaiji.m8", good.clone()),

@@ -67,7 +67,7 @@ pub(super) async fn run(cx: &Cx, order: &Send) -> Result<(), Refusal> {
         bandwidth_mib_s: some(order.bandwidth_mib),
         max_downtime_ms: some(order.downtime_ms),
         auto_converge: cx.node.settings.migration.auto_converge.then_some(SLOW_DOWN),
-        parallel_connections: None,
+        parallel_connections: cx.node.settings.migration.parallel(),
         persist: Persist::AfterResume,
     };
     if let Err(overtaken) = cx.checkpoint(WANTED) {

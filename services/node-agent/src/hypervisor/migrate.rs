@@ -335,15 +335,6 @@ impl Hypervisor {
         }
     }
 
-    /// Changes the running migration's speed.
-    ///
-    /// # Errors
-    /// No such domain, or libvirt's own.
-    pub async fn set_migration_bandwidth(&self, name: &str, mib_s: u64) -> Result<()> {
-        self.on_domain("limit the migration", name, move |domain| domain.migrate_set_max_speed(mib_s, 0).map(drop))
-            .await
-    }
-
     /// Changes the running migration's longest planned pause.
     ///
     /// # Errors
@@ -359,6 +350,26 @@ impl Hypervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_connections_are_asked_for_by_flag_and_number_and_one_by_neither() {
+        let asked = |parallel_connections| {
+            let migration = Migration {
+                name: "mail".to_owned(),
+                target_uri: "qemu+tls://192.0.2.1/system".to_owned(),
+                migration_address: "192.0.2.1".to_owned(),
+                bandwidth_mib_s: None,
+                max_downtime_ms: None,
+                auto_converge: None,
+                parallel_connections,
+                persist: Persist::AfterResume,
+            };
+            let params = migration.params();
+            let number = params.iter().find(|(name, _)| *name == sys::VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS);
+            (migration.flags() & sys::VIR_MIGRATE_PARALLEL != 0, number.and_then(|(_, value)| value.as_u64()))
+        };
+        assert_eq!([asked(None), asked(Some(4))], [(false, None), (true, Some(4))]);
+    }
 
     #[test]
     fn a_job_that_was_cancelled_or_has_failed_is_over_when_libvirt_has_let_go_of_the_domain() {

@@ -11,18 +11,23 @@ use crate::Fault;
 pub(crate) struct Figure {
     what: String,
     measured: f64,
-    /// The most that is allowed, or the least.
-    asked: f64,
+    /// The most that is allowed, or the least; none if it is only told.
+    asked: Option<f64>,
     met: bool,
 }
 
 impl Figure {
     pub(crate) fn at_most(what: impl Into<String>, measured: f64, asked: f64) -> Self {
-        Self { what: what.into(), measured, asked, met: measured <= asked }
+        Self { what: what.into(), measured, asked: Some(asked), met: measured <= asked }
     }
 
     pub(crate) fn at_least(what: impl Into<String>, measured: f64, asked: f64) -> Self {
-        Self { what: what.into(), measured, asked, met: measured >= asked }
+        Self { what: what.into(), measured, asked: Some(asked), met: measured >= asked }
+    }
+
+    /// One of which nothing is asked.
+    pub(crate) fn told(what: impl Into<String>, measured: f64) -> Self {
+        Self { what: what.into(), measured, asked: None, met: true }
     }
 
     /// Whether it keeps to it. What is no number does not.

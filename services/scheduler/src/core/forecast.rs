@@ -6,6 +6,7 @@
 //! their disks larger now (`weight`), and how fast is how fast it went the last times; where nothing is known, nothing
 //! is said of the time.
 
+mod fates;
 mod order;
 
 use std::{
@@ -34,6 +35,8 @@ use super::{
     weight,
     weight::Own,
 };
+pub use fates::Fates;
+pub(crate) use fates::is_wanted;
 use order::Mover;
 
 /// So many migrations are a group, of which it is seen how far they differ from others.

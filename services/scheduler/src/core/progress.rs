@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use watari_model::{
     SiteName, Timestamp, VmName,
     migration::State as Stage,
-    outage::{Left, Outage, Scope, State},
+    outage::{Outage, Scope, State},
     vm::{Desired, Evacuate, Vm},
 };
 
 use super::{
     Rules, Snapshot, evacuation,
-    forecast::{forecast, time_to_leave},
-    readiness::is_wanted,
+    forecast::{Fates, forecast, time_to_leave},
     report::{Report, report},
 };
 
@@ -137,14 +136,8 @@ fn still_there<'s>(snap: &'s Snapshot, outage: &Outage) -> impl Iterator<Item = 
 pub struct Readiness {
     /// The site.
     pub site: SiteName,
-    /// How many servers could leave.
-    pub leaving: usize,
-    /// How many could not.
-    pub staying: usize,
-    /// How many have chosen to stay.
-    pub by_policy: usize,
-    /// How many are off.
-    pub off: usize,
+    /// How many servers could leave, and how many not.
+    pub fates: Fates,
     /// Milliseconds that it would take; none if nothing is known of the link.
     pub estimated_ms: Option<u64>,
 }
@@ -154,16 +147,7 @@ pub struct Readiness {
 pub fn readiness(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Readiness> {
     let of_site = |site: &SiteName| {
         let foreseen = forecast(snap, rules, site, now)?;
-        let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
-        let (by_policy, off) = (count(is_wanted), count(Left::is_off));
-        Some(Readiness {
-            site: site.clone(),
-            leaving: foreseen.moves.len() + foreseen.waiting.len(),
-            staying: foreseen.left.len() - by_policy - off,
-            by_policy,
-            off,
-            estimated_ms: foreseen.estimated_ms(),
-        })
+        Some(Readiness { site: site.clone(), fates: foreseen.fates(), estimated_ms: foreseen.estimated_ms() })
     };
     snap.sites.values().filter_map(|entry| of_site(&entry.value.name)).collect()
 }

@@ -12,13 +12,13 @@ use std::{
 use watari_chassis::Entry;
 use watari_model::{
     Refusal, SiteName, Timestamp, VmName,
-    outage::{Left, Outage, Scope, State, Window},
+    outage::{Change, Left, Outage, Scope, State, Window},
     vm::{self, Desired, Evacuate, Vm},
 };
 
 use super::{
     Rules, Snapshot, calendar, disks,
-    forecast::{forecast, image_travels},
+    forecast::{Fates, Forecast, forecast, image_travels, is_wanted},
     placement::{Need, Rooms, Supply, choose},
 };
 
@@ -40,17 +40,14 @@ pub struct Outlook {
     pub estimated_ms: Option<u64>,
     /// Bytes of base images that would travel as well, since no other site has them.
     pub base_bytes: u64,
-    /// How many servers could leave.
-    pub leaving: usize,
-    /// How many could not.
-    pub staying: usize,
-    /// How many of them for each reason, by its code.
+    /// How many servers could leave, and how many not.
+    pub fates: Fates,
+    /// How many could not for each reason, by its code.
     pub reasons: BTreeMap<&'static str, usize>,
-    /// How many have chosen to stay.
-    pub by_policy: usize,
-    /// How many are off.
-    pub off: usize,
+    /// How many could, but something is to be said of that, by its code.
+    pub warnings: BTreeMap<&'static str, usize>,
     at_risk: Vec<Left>,
+    warned: Vec<Left>,
 }
 
 /// Looks at every outage that is scheduled, the soonest first.
@@ -67,15 +64,8 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
         let begins_at = calendar::begins_at(snap, rules, outage, window, now);
         let foreseen = forecasts.entry(site).or_insert_with(|| forecast(snap, rules, site, now));
         let Some(foreseen) = foreseen else { continue };
-        let count = |which: fn(&Left) -> bool| foreseen.left.iter().filter(|left| which(left)).count();
-        let (by_policy, off) = (count(is_wanted), count(Left::is_off));
-        let mut reasons = BTreeMap::new();
-        for left in foreseen.left.iter().filter(|left| !is_wanted(left) && !left.is_off()) {
-            *reasons.entry(left.fault.code()).or_insert(0) += 1;
-        }
-        let mut at_risk: Vec<Left> = foreseen.left.iter().filter(|left| !left.is_off()).cloned().collect();
-        at_risk.sort_by(|a, b| a.vm.cmp(&b.vm));
-        at_risk.truncate(MOST_AT_RISK);
+        let at_risk = foreseen.left.iter().filter(|left| !left.is_off());
+        let warned = warned(foreseen);
         found.push(Outlook {
             outage: Arc::clone(entry),
             site: site.clone(),
@@ -83,31 +73,53 @@ pub fn outlooks(snap: &Snapshot, rules: &Rules, now: Timestamp) -> Vec<Outlook> 
             begins_at,
             estimated_ms: foreseen.estimated_ms(),
             base_bytes: foreseen.moves.iter().map(|m| m.base_bytes).sum(),
-            leaving: foreseen.moves.len() + foreseen.waiting.len(),
-            staying: foreseen.left.len() - by_policy - off,
-            reasons,
-            by_policy,
-            off,
-            at_risk,
+            fates: foreseen.fates(),
+            reasons: by_code(at_risk.clone().filter(|left| !is_wanted(left))),
+            warnings: by_code(warned.iter()),
+            at_risk: bounded(at_risk.cloned().collect()),
+            warned: bounded(warned),
         });
     }
     found.sort_by_key(|outlook| outlook.window.from);
     found
 }
 
-pub(super) const fn is_wanted(left: &Left) -> bool {
-    matches!(left.fault, Refusal::PolicyStays { .. })
+/// Who could leave, and what is to be said of it.
+fn warned(foreseen: &Forecast) -> Vec<Left> {
+    let each = foreseen.moves.iter().flat_map(|one| one.warnings.iter().map(|fault| (one.vm.clone(), fault.clone())));
+    each.map(|(vm, fault)| Left { vm, fault }).collect()
+}
+
+fn by_code<'l>(left: impl Iterator<Item = &'l Left>) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for left in left {
+        *counts.entry(left.fault.code()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// As many as a document holds, by name.
+fn bounded(mut left: Vec<Left>) -> Vec<Left> {
+    left.sort_by(|a, b| a.vm.cmp(&b.vm));
+    left.truncate(MOST_AT_RISK);
+    left
 }
 
 impl Outlook {
-    /// What the outage's document is to say from now on: none as long as the same servers are at risk for the
+    /// What the outage's document is to say from now on: none as long as the same servers are at risk, or warned of, for the
     /// same reasons. How much exactly is lacking changes all the time and is no news.
     #[must_use]
-    pub fn news(&self) -> Option<&[Left]> {
+    pub fn news(&self) -> Option<Change> {
         fn which(left: &[Left]) -> BTreeSet<(&VmName, &'static str)> {
             left.iter().map(|left| (&left.vm, left.fault.code())).collect()
         }
-        (which(&self.outage.value.at_risk) != which(&self.at_risk)).then_some(self.at_risk.as_slice())
+        fn newer<'l>(known: &'l [Left], seen: &'l [Left]) -> &'l [Left] {
+            if which(known) == which(seen) { known } else { seen }
+        }
+        let known = &self.outage.value;
+        let at_risk = newer(&known.at_risk, &self.at_risk).to_vec();
+        let warned = newer(&known.warned, &self.warned).to_vec();
+        (at_risk != known.at_risk || warned != known.warned).then_some(Change::RisksSeen { at_risk, warned })
     }
 }
 

@@ -104,8 +104,10 @@ impl Default for CalendarRules {
 /// What is done when the power goes before everybody could have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineRules {
-    /// Whether those that cannot leave in time are suspended or shut down.
+    /// Whether those that cannot leave before a battery is empty are suspended or shut down.
     pub stops: bool,
+    /// Whether those are that cannot leave before a scheduled outage's power goes.
+    pub stops_scheduled: bool,
     /// How long before the power goes they are, in milliseconds.
     pub stop_ms: u64,
     /// How many MiB of memory a node's disk takes each second; 0 suspends nobody.
@@ -114,7 +116,7 @@ pub struct DeadlineRules {
 
 impl Default for DeadlineRules {
     fn default() -> Self {
-        Self { stops: true, stop_ms: 30_000, save_mib: 100 }
+        Self { stops: true, stops_scheduled: false, stop_ms: 30_000, save_mib: 100 }
     }
 }
 

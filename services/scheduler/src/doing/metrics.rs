@@ -20,8 +20,8 @@ use crate::{
     core::{Outlook, Snapshot},
     metric_names::{
         ACTIONS, ALARMS, DECIDE_SECONDS, DOWNTIME_SECONDS, MIGRATION_BYTES, MIGRATION_SECONDS, MIGRATIONS,
-        OUTAGE_BASES, OUTAGE_BEGINS, OUTAGE_ESTIMATED, OUTAGE_POWER_OFF, OUTAGE_REASONS, OUTAGE_SERVERS, OUTAGES,
-        PAUSE_SECONDS, RELIEFS, VMS, VMS_STILL,
+        OUTAGE_BASES, OUTAGE_BEGINS, OUTAGE_ESTIMATED, OUTAGE_POWER_OFF, OUTAGE_REASONS, OUTAGE_SCORE, OUTAGE_SERVERS,
+        OUTAGE_WARNINGS, OUTAGES, PAUSE_SECONDS, RELIEFS, VMS, VMS_STILL,
     },
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct Metrics {
     outage_estimated: IntGaugeVec,
     outage_bases: IntGaugeVec,
     outage_reasons: IntGaugeVec,
+    outage_warnings: IntGaugeVec,
+    outage_score: IntGaugeVec,
     pause: Histogram,
     downtime: Histogram,
     bytes: IntCounterVec,
@@ -83,6 +85,8 @@ impl Metrics {
             outage_estimated: gauges(OUTAGE_ESTIMATED, "How long the next evacuation would take", &["site"])?,
             outage_bases: gauges(OUTAGE_BASES, "Base images that the next evacuation would carry", &["site"])?,
             outage_reasons: gauges(OUTAGE_REASONS, "Servers that could not leave next, and why", &["site", "code"])?,
+            outage_warnings: gauges(OUTAGE_WARNINGS, "Servers that could leave next, but", &["site", "code"])?,
+            outage_score: gauges(OUTAGE_SCORE, "Of a hundred servers so many could leave next", &["site"])?,
             migrations: IntCounterVec::new(Opts::new(MIGRATIONS, "Migrations ended"), &["end"])?,
             reliefs: IntCounterVec::new(Opts::new(RELIEFS, "Migrations ended that were to relieve a node"), &["end"])?,
             pause: histogram(PAUSE_SECONDS, "Extra pause of the switch-over")?,
@@ -150,7 +154,7 @@ impl Metrics {
         show("paused", count(|outage| outage.paused_at.is_some()));
     }
 
-    fn of_next_outages(&self) -> [&IntGaugeVec; 6] {
+    fn of_next_outages(&self) -> [&IntGaugeVec; 8] {
         [
             &self.outage_servers,
             &self.outage_begins,
@@ -158,6 +162,8 @@ impl Metrics {
             &self.outage_estimated,
             &self.outage_bases,
             &self.outage_reasons,
+            &self.outage_warnings,
+            &self.outage_score,
         ]
     }
 
@@ -178,20 +184,18 @@ impl Metrics {
         // The soonest comes first; where a site has several, it is shown last and stays.
         for outlook in outlooks.iter().rev() {
             let site = outlook.site.as_str();
-            let fates = [
-                ("leaves", outlook.leaving),
-                ("stays", outlook.staying),
-                ("by-policy", outlook.by_policy),
-                ("off", outlook.off),
-            ];
-            for (fate, counted) in fates {
+            for (fate, counted) in outlook.fates.named() {
                 self.outage_servers.with_label_values(&[site, fate]).set(number(counted));
             }
+            self.outage_score.with_label_values(&[site]).set(i64::try_from(outlook.fates.score()).unwrap_or(i64::MAX));
             self.outage_begins.with_label_values(&[site]).set(outlook.begins_at.0.unix_timestamp());
             self.outage_power_off.with_label_values(&[site]).set(outlook.window.from.0.unix_timestamp());
             // Those of another outage of the site are the same.
             for (code, counted) in &outlook.reasons {
                 self.outage_reasons.with_label_values(&[site, *code]).set(number(*counted));
+            }
+            for (code, counted) in &outlook.warnings {
+                self.outage_warnings.with_label_values(&[site, *code]).set(number(*counted));
             }
             let base_bytes = i64::try_from(outlook.base_bytes).unwrap_or(i64::MAX);
             self.outage_bases.with_label_values(&[site]).set(base_bytes);
@@ -274,13 +278,17 @@ mod tests {
         Arc::make_mut(&mut snap.outages)
             .insert("yamate-1".to_owned(), Arc::new(Entry { value, revision: 1, created: now }));
         metrics.count_outages(&snap);
-        metrics.outlooks(&outlooks(&snap, &Rules::default(), now));
+        let mut seen = outlooks(&snap, &Rules::default(), now);
+        seen[0].warnings.insert("outage.too-busy", 2);
+        metrics.outlooks(&seen);
         let text = shown();
         for line in [
             "watari_scheduler_outages{standing=\"scheduled\"} 2",
             "watari_scheduler_outages{standing=\"paused\"} 0",
             "watari_scheduler_outages{standing=\"proposed\"} 1",
             "watari_scheduler_outage_servers{fate=\"stays\",site=\"myodaiji\"} 0",
+            "watari_scheduler_outage_readiness_score{site=\"myodaiji\"} 100",
+            "watari_scheduler_outage_warned_servers{code=\"outage.too-busy\",site=\"myodaiji\"} 2",
             "watari_scheduler_outage_begins_timestamp_seconds{site=\"myodaiji\"} 104400",
             "watari_scheduler_outage_power_off_timestamp_seconds{site=\"myodaiji\"} 108000",
             "watari_scheduler_outage_base_bytes{site=\"myodaiji\"} 0",

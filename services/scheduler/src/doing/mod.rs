@@ -97,12 +97,16 @@ impl Executor {
         }
     }
 
-    /// Whether this process still leads under `epoch`.
+    /// Whether this process still leads under `epoch`, by what it was told and by the clock: it may have stood still.
     pub(crate) fn leads(&self, epoch: u64) -> bool {
-        self.leadership.borrow().epoch() == Some(epoch)
+        self.leadership.borrow().epoch() == Some(epoch) && self.ctx.may_act()
     }
 
     async fn perform(&self, action: &Action, key: &str) {
+        // What was decided before this process stood still is decided anew by whoever leads.
+        if !self.ctx.may_act() {
+            return;
+        }
         match action {
             Action::StoreVm { vm, revision, restart } => {
                 let stored = self.stores.vms.update(vm, *revision).await;
@@ -237,6 +241,7 @@ impl Executor {
         let word = match &result {
             Ok(()) => "ok",
             Err(WriteError::Exists { .. } | WriteError::Conflict { .. }) => "conflict",
+            Err(WriteError::NotLeading { .. }) => "overtaken",
             Err(error @ WriteError::Bus { .. }) => {
                 tracing::warn!(%error, "a document was not written; it is decided anew");
                 "unknown"
@@ -347,7 +352,7 @@ fn not_done(refusal: Refusal) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use watari_chassis::{Bucket, config::Common, prometheus::Registry};
+    use watari_chassis::{Bucket, Lease, config::Common, prometheus::Registry};
     use watari_contracts::Service;
     use watari_model::{
         firewall::Firewall,
@@ -359,17 +364,20 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn an_alarm_is_told_and_leaves_nothing_in_hand_that_would_wake_the_loop() {
-        let nats = NatsServer::start();
-        let ctx = Context::new(Service::Scheduler, &Common::at([nats.url()]).unwrap()).await.unwrap();
+    async fn context(nats: &NatsServer) -> Context {
+        Context::new(Service::Scheduler, &Common::at([nats.url()]).unwrap()).await.unwrap()
+    }
+
+    /// One that was told that it leads.
+    async fn executor(nats: &NatsServer) -> Executor {
+        let ctx = context(nats).await;
         // What others own is waited for.
         Bucket::<Node>::open(&ctx).await.unwrap();
         Bucket::<Image>::open(&ctx).await.unwrap();
         Bucket::<Network>::open(&ctx).await.unwrap();
         Bucket::<Port>::open(&ctx).await.unwrap();
         Bucket::<Firewall>::open(&ctx).await.unwrap();
-        let executor = Executor {
+        Executor {
             stores: Stores::open(&ctx).await.unwrap(),
             memory: Arc::default(),
             metrics: Metrics::register(&Registry::new()).unwrap(),
@@ -377,7 +385,30 @@ mod tests {
             wake: Wake::new(),
             bounds: Bounds { in_flight: 1, order: Duration::from_secs(1), look: Duration::from_secs(1) },
             ctx,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_while_the_lease_held_is_not_begun_once_it_holds_no_more() {
+        let nats = NatsServer::start();
+        let (executor, other) = (executor(&nats).await, context(&nats).await);
+        let look = |node: &str| Action::LookAtAll { node: node.parse().unwrap() };
+        let answered = || executor.snapshot(1).answers.len();
+        executor.perform(&look("m1"), "m1").await;
+        assert!(executor.leads(1) && answered() == 1, "it competes for no lease yet");
+
+        let ttl = Duration::from_secs(60);
+        let mut elsewhere = Lease::campaign(&other, Service::Scheduler, ttl).await.unwrap();
+        elsewhere.wait_for(|leadership| leadership.epoch().is_some()).await.unwrap();
+        drop(Lease::campaign(&executor.ctx, Service::Scheduler, ttl).await.unwrap());
+        executor.perform(&look("m2"), "m2").await;
+        assert!(!executor.leads(1) && answered() == 1, "another leads, though nobody has told it");
+    }
+
+    #[tokio::test]
+    async fn an_alarm_is_told_and_leaves_nothing_in_hand_that_would_wake_the_loop() {
+        let nats = NatsServer::start();
+        let executor = executor(&nats).await;
         executor.start(vec![Action::Alarm { key: "alarm/vm/twin".to_owned(), text: "it has no document".to_owned() }]);
         assert_eq!(executor.memory.in_hand(), 0);
         assert!(executor.metrics.knows_alarm("alarm/vm/twin"));

@@ -9,7 +9,7 @@ use watari_model::outage::State;
 use crate::{
     core::{Progress, Readiness, Traffic, UNDER_WAY},
     metric_names::{
-        ACTIONS_IN_HAND, EVACUATION_LEFT, EVACUATION_POWER_OFF, EVACUATION_SERVERS, MIGRATIONS_UNDER_WAY,
+        ACTIONS_IN_HAND, EVACUATION_LEFT, EVACUATION_POWER_OFF, EVACUATION_SERVERS, MIGRATIONS_UNDER_WAY, READY_SCORE,
         READY_SECONDS, READY_SERVERS, SITE_STATE, TRANSFER_BYTES, TRANSFER_DIRTIED, TRANSFER_RATE,
     },
 };
@@ -35,6 +35,7 @@ pub(crate) struct Standing {
     left: IntGaugeVec,
     power_off: IntGaugeVec,
     ready_servers: IntGaugeVec,
+    ready_score: IntGaugeVec,
     ready_seconds: IntGaugeVec,
 }
 
@@ -58,6 +59,7 @@ impl Standing {
             left: gauges(EVACUATION_LEFT, "How long leaving a site still takes", &["site"])?,
             power_off: gauges(EVACUATION_POWER_OFF, "When the power of a site that is left goes", &["site"])?,
             ready_servers: gauges(READY_SERVERS, "Servers of a site if it were emptied now", &["site", "fate"])?,
+            ready_score: gauges(READY_SCORE, "Of a hundred servers of a site so many could leave now", &["site"])?,
             ready_seconds: gauges(READY_SECONDS, "How long emptying a site would take now", &["site"])?,
         })
     }
@@ -72,6 +74,7 @@ impl Standing {
             &self.left,
             &self.power_off,
             &self.ready_servers,
+            &self.ready_score,
             &self.ready_seconds,
         ] {
             gauges.reset();
@@ -118,11 +121,10 @@ impl Standing {
     pub(crate) fn readiness(&self, all: &[Readiness]) {
         for one in all {
             let site = one.site.as_str();
-            let fates =
-                [("leaves", one.leaving), ("stays", one.staying), ("by-policy", one.by_policy), ("off", one.off)];
-            for (fate, counted) in fates {
+            for (fate, counted) in one.fates.named() {
                 self.ready_servers.with_label_values(&[site, fate]).set(number(counted));
             }
+            self.ready_score.with_label_values(&[site]).set(bytes(one.fates.score()));
             known(&self.ready_seconds, site, one.estimated_ms.map(seconds));
         }
     }
@@ -155,6 +157,7 @@ mod tests {
     use watari_model::Timestamp;
 
     use super::*;
+    use crate::core::forecast::Fates;
 
     fn progress(state: Option<State>, left_ms: Option<u64>) -> Progress {
         let (site, dark) = ("yamate".parse().unwrap(), Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(60_000));
@@ -171,7 +174,8 @@ mod tests {
         standing.traffic(&Traffic { counts: [4, 0, 2, 0, 0, 0], sent: 10, left: 20, rate: 5, dirty_rate: 1 });
         standing.progress(&[progress(Some(State::Evacuating), Some(1_001))]);
         let (site, estimated_ms) = ("yamate".parse().unwrap(), Some(500));
-        standing.readiness(&[Readiness { site, leaving: 6, staying: 1, by_policy: 0, off: 0, estimated_ms }]);
+        let fates = Fates { leaving: 6, staying: 1, by_policy: 0, off: 0 };
+        standing.readiness(&[Readiness { site, fates, estimated_ms }]);
         for line in [
             "watari_scheduler_actions_in_hand 7",
             "watari_scheduler_migrations_under_way{state=\"queued\"} 4",
@@ -185,6 +189,7 @@ mod tests {
             "watari_scheduler_evacuation_left_seconds{site=\"yamate\"} 2",
             "watari_scheduler_evacuation_power_off_timestamp_seconds{site=\"yamate\"} 60",
             "watari_scheduler_readiness_servers{fate=\"stays\",site=\"yamate\"} 1",
+            "watari_scheduler_readiness_score{site=\"yamate\"} 85",
             "watari_scheduler_readiness_seconds{site=\"yamate\"} 1",
         ] {
             assert!(shown().lines().any(|shown| shown == line), "{line} is missing:\n{}", shown());

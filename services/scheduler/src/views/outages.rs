@@ -16,7 +16,7 @@ use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
     forecast::{Forecast, Halting, Move, forecast, forecast_within, time_to_leave},
-    moved_since, never_left,
+    moved_since, never_left, phase,
     report::report,
     still_there, waiting,
 };
@@ -32,12 +32,14 @@ pub(crate) fn outage(snap: &Snapshot, rules: &Rules, outage: &Outage, now: Times
         id: outage.id.clone(),
         scope: outage.scope.clone(),
         state: outage.state,
+        phase: phase(snap, rules, outage, now),
         paused_at: outage.paused_at,
         window: outage.window,
         note: outage.note.clone(),
         begins_at,
         plan: None,
         at_risk: outage.at_risk.iter().map(not_moved).collect(),
+        warned: outage.warned.iter().map(not_moved).collect(),
         out: outage.out,
         home: outage.home,
         leg: if report.reason == Reason::Return { LegName::Home } else { LegName::Out },
@@ -110,7 +112,7 @@ pub(crate) fn planned(
 
 /// A forecast, with the time that it would take.
 pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutagePlan {
-    let estimated_ms = forecast.estimated_ms();
+    let (estimated_ms, score) = (forecast.estimated_ms(), forecast.fates().score());
     let Forecast { moves, waiting, starting, arriving, left, halts, time_ms, bytes, speed, span_ms, path } = forecast;
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let confidence = estimated_ms.map(|_| Confidence {
@@ -144,6 +146,7 @@ pub(crate) fn plan(site: SiteName, forecast: Forecast, at: Timestamp) -> OutageP
         arriving,
         failed: left.iter().filter(|left| !left.is_off()).map(not_moved).collect(),
         off: left.iter().filter(|left| left.is_off()).map(|left| left.vm.clone()).collect(),
+        score: Some(score),
         bytes,
         bytes_per_second: speed.map(|speed| speed.rate()),
         fixed_ms: speed.map(|speed| speed.fixed_ms),

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use crate::support::{Cloud, SOON, create};
 use watari_chassis::clock;
-use watari_contracts::scheduler::{
-    CancelOutage, CreateVm, EvacuateSite, FailingNode, GetOutage, Known, Leaving, ListMigrations, ListOutages,
-    MigrationView, OutagePage, OutageView, PauseOutage, RehearseOutage, RescheduleOutage, ResumeOutage, ReturnSite,
-    ScheduleOutage, StartOutage, StopVm, WithdrawOutage,
+use watari_contracts::{
+    Request,
+    scheduler::{
+        CancelOutage, CreateVm, EvacuateSite, FailingNode, GetOutage, Known, Leaving, ListMigrations, ListOutages,
+        ListSites, MigrationView, OutagePage, OutageView, PauseOutage, RehearseOutage, RescheduleOutage, ResumeOutage,
+        ReturnSite, ScheduleOutage, StartOutage, StopVm, TellPower, WithdrawOutage,
+    },
 };
 use watari_model::{
     OutageId, Refusal, migration,
     outage::{State, Window},
+    site::Supply,
     vm::{self, Evacuate},
 };
 use watari_testkit::eventually_some;
@@ -288,4 +292,18 @@ async fn what_is_proposed_is_withdrawn_when_nobody_asks_for_it_any_more_and_what
     let nowhere = WithdrawOutage { site: "nowhere".parse().unwrap(), ..over("alert/heat/9") };
     assert!(matches!(cloud.ask(&nowhere).await, Err(Refusal::SiteUnknown { .. })));
     assert_eq!(cloud.ask(&over("")).await.unwrap_err().code(), "request.out-of-range");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_site_is_on_battery_may_be_published_with_nobody_waiting_for_the_answer() {
+    let cloud = Cloud::start().await;
+    let told = TellPower { site: "myodaiji".parse().unwrap(), supply: Supply::Battery, seconds_left: Some(600) };
+    let look = || async {
+        // Nobody tells whether it was heard: until it is seen it is said again.
+        cloud.ctx.bus.publish_json(TellPower::SUBJECT, &told).await.ok()?;
+        let page = cloud.ctx.bus.request(&ListSites {}).await.ok()?;
+        page.sites.into_iter().find(|site| site.name == told.site)?.power
+    };
+    let power = eventually_some("the site's power is known", SOON, look).await;
+    assert_eq!((power.supply, power.seconds_left), (Supply::Battery, Some(600)));
 }

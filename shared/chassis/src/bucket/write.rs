@@ -13,7 +13,7 @@ use bytes::Bytes;
 use watari_model::Document;
 
 use super::{Bucket, Entry, Revision, Written};
-use crate::{act, clock, run::chain, telemetry::trace};
+use crate::{LeaseDocument, act, clock, run::chain, telemetry::trace};
 
 /// Why a document was not written, or not provably.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,12 @@ pub enum WriteError {
         /// The revision that was expected.
         expected: Revision,
     },
+    /// This process leads no more, and it was not sent: whoever leads decides anew.
+    #[error("document {key} was not written, since the lease no longer holds")]
+    NotLeading {
+        /// Its key.
+        key: String,
+    },
     /// No acknowledgement came: *whether it was written is not known*. Read again and decide anew.
     #[error("writing document {key} was not acknowledged: {detail}")]
     Bus {
@@ -46,6 +52,7 @@ pub enum WriteError {
 #[derive(Debug)]
 pub(crate) enum PutFault {
     Conflict,
+    NotLeading,
     Unknown(String),
 }
 
@@ -53,6 +60,7 @@ impl PutFault {
     pub(super) fn of(self, key: &str, expected: Revision) -> WriteError {
         match self {
             Self::Conflict => WriteError::Conflict { key: key.to_owned(), expected },
+            Self::NotLeading => WriteError::NotLeading { key: key.to_owned() },
             Self::Unknown(detail) => WriteError::Bus { key: key.to_owned(), detail },
         }
     }
@@ -78,13 +86,12 @@ impl<T: Document> Bucket<T> {
     /// Stores a document that must not exist yet.
     ///
     /// # Errors
-    /// [`WriteError::Exists`], or [`WriteError::Bus`] when it is not known.
+    /// [`WriteError::Exists`]; [`WriteError::NotLeading`]; [`WriteError::Bus`] when it is not known.
     pub async fn create(&self, value: &T) -> Result<Revision, WriteError> {
         let key = value.key();
         let payload = self.json(value)?;
         match self.put(&key, 0, payload.clone()).await {
             Ok(revision) => Ok(self.put_done(&key, value, revision)),
-            Err(PutFault::Unknown(detail)) => Err(WriteError::Bus { key, detail }),
             Err(PutFault::Conflict) => {
                 // A deletion leaves a marker, upon which a new document may be put.
                 let there = self.raw(&key).await.map_err(|e| PutFault::Unknown(chain(&e)).of(&key, 0))?;
@@ -97,13 +104,14 @@ impl<T: Document> Bucket<T> {
                     Err(fault) => Err(fault.of(&key, marker.revision)),
                 }
             }
+            Err(fault) => Err(fault.of(&key, 0)),
         }
     }
 
     /// Replaces the document that is at revision `expected`.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`], or [`WriteError::Bus`] when it is not known.
+    /// [`WriteError::Conflict`]; [`WriteError::NotLeading`]; [`WriteError::Bus`] when it is not known.
     pub async fn update(&self, value: &T, expected: Revision) -> Result<Revision, WriteError> {
         let key = value.key();
         let payload = self.json(value)?;
@@ -116,7 +124,7 @@ impl<T: Document> Bucket<T> {
     /// Deletes the document that is at revision `expected`, leaving a marker.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`], or [`WriteError::Bus`] when it is not known.
+    /// [`WriteError::Conflict`]; [`WriteError::NotLeading`]; [`WriteError::Bus`] when it is not known.
     pub async fn delete(&self, key: &str, expected: Revision) -> Result<Revision, WriteError> {
         match self.publish(key, expected, Bytes::new(), Operation::Delete).await {
             Ok(revision) => {
@@ -165,6 +173,10 @@ impl<T: Document> Bucket<T> {
         let (mut sent_before, mut patience) = (false, RESEND);
         let sending = async {
             loop {
+                // Each time, since waiting may outlast the lease, and a process that stood still has not been told.
+                if !self.may_write() {
+                    return None;
+                }
                 let publish = jetstream.publish_with_headers(subject.clone(), headers.clone(), payload.clone());
                 let acknowledged = async { publish.await?.await };
                 match tokio::time::timeout(patience, acknowledged).await {
@@ -172,19 +184,26 @@ impl<T: Document> Bucket<T> {
                     Ok(Err(error)) if error.kind() == PublishErrorKind::StreamNotFound || is_in_process(&error) => {
                         tokio::time::sleep(ELECTION).await
                     }
-                    Ok(sent) => return sent,
+                    Ok(sent) => return Some(sent),
                     Err(_) => (sent_before, patience) = (true, patience * 2),
                 }
             }
         };
         match tokio::time::timeout(self.ctx().bus.settings().request_timeout, sending).await {
-            Ok(Ok(acknowledged)) => Ok(acknowledged.sequence),
+            Ok(Some(Ok(acknowledged))) => Ok(acknowledged.sequence),
             // What conflicts may be this very write, stored when it was first sent.
-            Ok(Err(error)) if is_conflict(&error) && sent_before => self.stored_as(key, &id).await,
-            Ok(Err(error)) if is_conflict(&error) => Err(PutFault::Conflict),
-            Ok(Err(error)) => Err(PutFault::Unknown(chain(&error))),
+            Ok(Some(Err(error))) if is_conflict(&error) && sent_before => self.stored_as(key, &id).await,
+            Ok(Some(Err(error))) if is_conflict(&error) => Err(PutFault::Conflict),
+            Ok(Some(Err(error))) => Err(PutFault::Unknown(chain(&error))),
+            Ok(None) if sent_before => Err(PutFault::Unknown("no acknowledgement while the lease held".to_owned())),
+            Ok(None) => Err(PutFault::NotLeading),
             Err(_) => Err(PutFault::Unknown("no acknowledgement in time".to_owned())),
         }
+    }
+
+    /// The lease itself is written by whoever competes for it.
+    fn may_write(&self) -> bool {
+        T::BUCKET == LeaseDocument::BUCKET || self.ctx().may_act()
     }
 }
 

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use async_nats::ServerAddr;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Bus;
+use super::{Bus, next::is_there};
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(10);
@@ -19,39 +20,31 @@ const ANSWER: Duration = Duration::from_secs(1);
 /// Looks until `shutdown`.
 pub(crate) async fn go_home(bus: Bus, shutdown: CancellationToken) {
     let settings = bus.settings();
-    let Some(home) = settings.urls.first().and_then(|url| url.split_once("://")).map(|(_, at)| at.to_owned()) else {
+    let Some(home) = settings.urls.first().and_then(|url| url.parse::<ServerAddr>().ok()) else {
         return;
     };
     if settings.urls.len() < 2 {
         return;
     }
+    let is_home = || is_there(home.host(), home.port(), &bus.client().server_info());
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = shutdown.cancelled() => return,
         }
-        if is_at(&bus, &home) || !matches!(timeout(ANSWER, TcpStream::connect(&home)).await, Ok(Ok(_))) {
+        let at = (home.host(), home.port());
+        if is_home() || !matches!(timeout(ANSWER, TcpStream::connect(at)).await, Ok(Ok(_))) {
             continue;
         }
-        tracing::info!(home, "going back to this process's own NATS server");
+        tracing::info!(home = home.as_url_str(), "going back to this process's own NATS server");
         let mut doubt = bus.doubt();
         doubt.mark_unchanged();
         if bus.client().force_reconnect().await.is_err() || timeout(LOOK, doubt.changed()).await.is_err() {
             continue;
         }
-        if !is_at(&bus, &home) {
+        if !is_home() {
             // A server that calls itself otherwise than the URL does: this cannot be told apart.
             return;
         }
     }
-}
-
-fn is_at(bus: &Bus, home: &str) -> bool {
-    let info = bus.client().server_info();
-    let at = if info.host.contains(':') {
-        format!("[{}]:{}", info.host, info.port)
-    } else {
-        format!("{}:{}", info.host, info.port)
-    };
-    at == home
 }

@@ -4,6 +4,7 @@ mod call;
 mod events;
 mod gather;
 mod home;
+mod next;
 mod settings;
 mod stream;
 
@@ -24,6 +25,7 @@ pub use stream::{Message, Messages};
 
 use crate::{metrics::BusMetrics, telemetry::trace};
 use events::Watcher;
+use next::Turns;
 
 /// A dead peer is noticed after three of these without a word of it. A node's agent has then found another server before
 /// its silence counts as its death (`wait_seconds` in the monitor's settings reckons with that), and a client too.
@@ -274,7 +276,7 @@ fn not_sent(subject: &str, error: &dyn std::error::Error) -> BusError {
 fn options(settings: &BusSettings, watcher: &Watcher) -> Result<ConnectOptions, BusError> {
     // async-nats takes the process's default provider, and there may be two in the build.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let watcher = watcher.clone();
+    let (watcher, turns) = (watcher.clone(), Turns::default());
     let name = [&settings.speaker, &settings.identity].into_iter().find(|name| !name.is_empty());
     let mut options = ConnectOptions::new()
         .name(name.map_or("watari", String::as_str))
@@ -286,6 +288,7 @@ fn options(settings: &BusSettings, watcher: &Watcher) -> Result<ConnectOptions, 
         .max_reconnects(None)
         // A process belongs to its own host's server, or its own site's, as long as there is one.
         .retain_servers_order()
+        .reconnect_to_server_callback(move |pool, info| std::future::ready(turns.next(&pool, &info)))
         .event_callback(move |event| {
             watcher.on(&event);
             std::future::ready(())

@@ -122,8 +122,8 @@ impl Driver {
         match self.bucket.put(self.service.name(), expected, Bytes::from(json)).await {
             Ok(revision) => Outcome::Acknowledged(revision),
             Err(PutFault::Conflict) => Outcome::Conflict,
-            Err(PutFault::Unknown(detail)) => {
-                tracing::debug!(detail, "the lease's renewal was not acknowledged");
+            Err(fault) => {
+                tracing::debug!(?fault, "the lease's renewal was not acknowledged");
                 Outcome::Unknown
             }
         }
@@ -174,6 +174,8 @@ impl Driver {
         let finished = timeout(left.min(FINISHING), in_hand.wait_for(|requests| *requests == 0)).await.is_ok();
         let finishing_ms = boot_millis().saturating_sub(begun);
         let left = Duration::from_millis(deadline.saturating_sub(boot_millis()).max(1));
+        // The successor may lead before this process hears that it has given way.
+        self.ctx.set_leads_until(0);
         let given = timeout(left, self.write(revision, None, Some(epoch), Some(candidate.instance.clone()))).await;
         // Whatever became of the write: who has said that it does not lead does not lead.
         self.core.gave_way(boot_millis());
@@ -192,6 +194,7 @@ impl Driver {
 
     /// A standby need not wait when the holder says that it has finished.
     async fn release(&mut self) {
+        self.ctx.set_leads_until(0);
         if let Some((revision, epoch)) = self.core.release() {
             let given_up = timeout(Duration::from_secs(1), self.write(revision, None, Some(epoch), None)).await;
             tracing::info!(

@@ -2,7 +2,8 @@
 //!
 //! Each service has one document in the bucket `leases`. Whoever wins the compare-and-set on it
 //! leads, and the revision of that write is the *epoch* of the tenure: it only grows, and every
-//! command carries it, so that agents refuse whoever has been overtaken without knowing it.
+//! command carries it, so that agents refuse whoever has been overtaken without knowing it. Whoever competes
+//! writes other documents only while its lease holds ([`Context::may_act`]).
 //!
 //! A planned change of leaders needs no waiting: a standby at the site that is wished for
 //! ([`watari_model::frontend::Primacy`]) announces itself; the holder, on hearing it, takes no more
@@ -117,6 +118,7 @@ impl Lease {
         let bucket = Bucket::<LeaseDocument>::open_as(ctx, shape).await?;
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let core = core::Core::new(ctx.instance.to_string(), ttl_ms, clock::boot_millis());
+        ctx.set_leads_until(0);
         let (told, leadership) = watch::channel(Leadership::Standby { leader: None });
         let wishes = wishes::Wishes::follow(ctx, service, leadership.clone(), wish);
         standing::answer(ctx, service, leadership.clone(), wishes.wish.clone());

@@ -7,7 +7,7 @@ use crate::telemetry::trace::TraceParent;
 pub struct Call {
     /// The first token of the reply subject: `_INBOX_scheduler-m-front` for a process with an
     /// identity. NATS lets a process subscribe to its own inbox alone, but lets anybody *name*
-    /// another's, so it says where the answer goes and is no proof of who asks.
+    /// another's, so it says where the answer goes and is no proof of who asks. Empty where nobody waits for it.
     pub caller: String,
     /// Who asks: the public key of a person whose request came through the border at which the NATS server itself says
     /// whose it is; else the process that `caller` names, or `somebody`.

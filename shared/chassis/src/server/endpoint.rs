@@ -41,6 +41,8 @@ pub(super) enum Standing {
 pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) subject: String,
+    /// Whether it handles what comes without a reply subject.
+    pub(super) told: bool,
     about: &'static str,
     /// Writes the JSON Schemas of request and reply. They are asked for rarely, and those of all endpoints together would
     /// be a good part of what an agent holds in memory.
@@ -62,6 +64,7 @@ impl Endpoint {
             // Names may have no dots; the version and the word before it say nothing.
             name: subject.trim_start_matches("watari.v1.").trim_start_matches("watari.").replace('.', "-"),
             subject: subject.to_owned(),
+            told: false,
             about,
             schemas: || [schema::<Q>(), schema::<A>()],
             handler: Box::new(move |call, payload| {
@@ -86,16 +89,21 @@ impl Endpoint {
         ])
     }
 
-    /// Handles one message, and always answers, unless there is nowhere to answer to.
+    /// Handles one message, and always answers. Where there is nowhere to answer to, it handles what may be told, and the
+    /// log has what became of it.
     pub(super) async fn answer(&self, ctx: &Context, registry: &Registry, message: Message, standing: Standing) {
-        let Some(inbox) = message.reply.clone() else {
-            tracing::debug!(subject = %message.subject, "not handled, since nobody waits for the answer");
-            return;
-        };
-        if !reply::is_inbox(&inbox) {
-            ctx.counts().evil_replies.inc();
-            tracing::warn!(subject = %message.subject, reply = %inbox, "not handled, since the reply subject is no inbox");
-            return;
+        match message.reply.as_deref() {
+            None if !self.told => {
+                tracing::debug!(subject = %message.subject, "not handled, since nobody waits for the answer");
+                return;
+            }
+            Some(inbox) if !reply::is_inbox(inbox) => {
+                ctx.counts().evil_replies.inc();
+                let subject: &str = &message.subject;
+                tracing::warn!(subject, reply = inbox, "not handled, since the reply subject is no inbox");
+                return;
+            }
+            _ => {}
         }
         let begun = Instant::now();
         let mut parent = trace::extract(message.headers.as_ref());
@@ -114,7 +122,7 @@ impl Endpoint {
                 Err(Refusal::Malformed { detail: "its headers hide who asks".to_owned() })
             }
             Standing::Answering { epoch } => {
-                let caller = reply::caller(&inbox);
+                let caller = message.reply.as_deref().map(reply::caller).unwrap_or_default();
                 let act = Act::new(message.headers.as_ref(), &caller, &self.subject);
                 let (asker, project) = (act.asker().to_owned(), act.project().map(str::to_owned));
                 let call = Call { caller, asker, project, trace: parent, epoch };
@@ -135,9 +143,24 @@ impl Endpoint {
             handled.as_ref().err().map(|r| error::Error { code: usize::from(r.status()), status: r.code().to_owned() });
         registry.ended(&self.subject, Ended { took, error });
 
+        let Some(inbox) = message.reply else {
+            self.log_told(handled.as_ref().err());
+            return;
+        };
         let (headers, payload) = envelope(handled, parent);
         if let Err(error) = ctx.bus.client().publish_with_headers(inbox, headers, payload).await {
             tracing::warn!(endpoint = self.name, %error, "the answer did not leave; the caller has to ask again");
+        }
+    }
+
+    /// Whoever told it learns nothing of this.
+    fn log_told(&self, refused: Option<&Refusal>) {
+        match refused {
+            None => tracing::info!(endpoint = self.name, "told, and nobody waits for the answer"),
+            Some(refusal) => {
+                let code = refusal.code();
+                tracing::warn!(endpoint = self.name, code, %refusal, "told in vain, and nobody waits for the answer");
+            }
         }
     }
 

@@ -49,7 +49,8 @@ impl Server {
         Self { ctx: ctx.clone(), service, endpoints: Vec::new() }
     }
 
-    /// Answers the requests of type `R` with `handler`. A handler that panics is answered as
+    /// Answers the requests of type `R` with `handler`, and handles what is told without a reply subject if it is
+    /// [`Request::TOLD`]. A handler that panics is answered as
     /// [`Refusal::Internal`] and counted.
     #[must_use]
     pub fn endpoint<R, T, F, W>(mut self, handler: F) -> Self
@@ -60,7 +61,9 @@ impl Server {
         T: Answer<R::Reply>,
     {
         debug_assert_eq!(R::OWNER, self.service, "{} belongs to another service", R::SUBJECT);
-        self.endpoints.push(Arc::new(Endpoint::new::<R, R::Reply, T, F, W>(R::SUBJECT, R::ABOUT, handler)));
+        let mut endpoint = Endpoint::new::<R, R::Reply, T, F, W>(R::SUBJECT, R::ABOUT, handler);
+        endpoint.told = R::TOLD;
+        self.endpoints.push(Arc::new(endpoint));
         self
     }
 
@@ -193,7 +196,7 @@ impl Taker {
         // While all places are taken, requests wait in the subscription.
         let Ok(place) = Arc::clone(&self.in_flight).acquire_owned().await else { return };
         // A process that shuts down still leads; one that was overtaken does not.
-        let overtaken = self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled();
+        let overtaken = (self.serving.is_cancelled() && !self.ctx.shutdown.is_cancelled()) || !self.ctx.may_act();
         let standing = if overtaken { Standing::Overtaken } else { Standing::Answering { epoch: self.epoch } };
         let (ctx, endpoint, registry) = (self.ctx.clone(), Arc::clone(&self.endpoint), Arc::clone(&self.registry));
         let done = InHand::new(&ctx, is_waited_for(&endpoint.subject));

@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::support::{SOON, context};
+use crate::support::{SOON, Thing, context};
 use tokio::{
     sync::{Semaphore, watch::Receiver},
     time::{Instant, timeout},
 };
-use watari_chassis::{Context, Drained, Leadership, Lease, Mirror, Patience, clock};
+use watari_chassis::{Bucket, Context, Drained, Leadership, Lease, Mirror, Patience, WriteError, clock};
 use watari_contracts::{
     Service,
     frontend::{AskStanding, STANDING, Standing},
@@ -32,12 +32,12 @@ async fn one_leads_the_other_knows_who_and_takes_over_at_once_when_it_is_told() 
     let (first, second) = (context(&nats.url()).await, context(&nats.url()).await);
     let mut one = campaign(&first).await;
     let epoch = leads(&mut one).await;
-    assert!(first.leads_until() > clock::boot_millis());
+    assert!(first.may_act());
 
     let mut two = campaign(&second).await;
     let known = Leadership::Standby { leader: Some(first.instance.to_string()) };
     timeout(SOON, two.wait_for(|l| *l == known)).await.unwrap().unwrap();
-    assert_eq!(second.leads_until(), 0);
+    assert!(!second.may_act());
 
     let begun = Instant::now();
     assert_eq!(first.drain().await, Drained::Fully);
@@ -85,6 +85,63 @@ async fn a_holder_that_reaches_nobody_stops_by_itself_before_its_ttl_and_leads_a
     nats.restart();
     let next = leads(&mut leadership).await;
     assert!(next > epoch);
+}
+
+#[tokio::test]
+async fn a_holder_that_stood_still_writes_nothing_before_it_has_heard_that_its_lease_ran_out() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let things = Bucket::<Thing>::open(&ctx).await.unwrap();
+    let mut leadership = campaign(&ctx).await;
+    let epoch = leads(&mut leadership).await;
+    let revision = things.create(&Thing::new("a", 1)).await.unwrap();
+
+    // All its tasks share this thread: so a process stands still that is stopped by a signal.
+    while ctx.may_act() {
+        std::thread::yield_now();
+    }
+    assert_eq!(leadership.borrow().epoch(), Some(epoch), "nobody has told it");
+    let late = [
+        things.update(&Thing::new("a", 2), revision).await,
+        things.delete("a", revision).await,
+        things.create(&Thing::new("b", 2)).await,
+    ];
+    assert!(late.iter().all(|write| matches!(write, Err(WriteError::NotLeading { .. }))), "{late:?}");
+
+    eventually("it leads again", SOON, || async { ctx.may_act() }).await;
+    things.update(&Thing::new("a", 3), revision).await.expect("nobody has written since");
+    assert!(things.get("b").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_write_that_was_sent_while_the_lease_held_stays_unknown_when_that_runs_out() {
+    let mut nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let things = Bucket::<Thing>::open(&ctx).await.unwrap();
+    leads(&mut Lease::campaign(&ctx, Service::Scheduler, Duration::from_secs(2)).await.unwrap()).await;
+    nats.kill();
+    let sent = things.create(&Thing::new("a", 1)).await;
+    assert!(!ctx.may_act() && matches!(sent, Err(WriteError::Bus { .. })), "{sent:?}");
+}
+
+#[tokio::test]
+async fn who_competes_writes_only_while_it_leads_and_who_does_not_needs_no_lease() {
+    let nats = NatsServer::start();
+    let url = nats.url();
+    let (first, second, agent) = (context(&url).await, context(&url).await, context(&url).await);
+    let of = |ctx: Context| async move { Bucket::<Thing>::open(&ctx).await.unwrap() };
+    let [one, two, other] = [of(first.clone()).await, of(second.clone()).await, of(agent).await];
+    leads(&mut campaign(&first).await).await;
+    let _standby = campaign(&second).await;
+    let thing = Thing::new("a", 1);
+    let refused = |written: Result<_, WriteError>| matches!(written, Err(WriteError::NotLeading { key }) if key == "a");
+    assert!(refused(two.create(&thing).await));
+    let revision = other.create(&thing).await.unwrap();
+    let revision = one.update(&thing, revision).await.unwrap();
+
+    // It has given the lease up, though its time is not over.
+    assert_eq!(first.drain().await, Drained::Fully);
+    assert!(refused(one.update(&thing, revision).await));
 }
 
 #[tokio::test]
@@ -136,7 +193,8 @@ async fn a_process_that_follows_the_wish_already_watches_it_once() {
     let ctx = context(&nats.url()).await;
     let frontends = Mirror::<Primacy>::open(&ctx).await.unwrap();
     let followed = Some(frontends.clone());
-    let _leadership = Lease::campaign_following(&ctx, Service::Scheduler, TTL, followed).await.unwrap();
+    let mut leadership = Lease::campaign_following(&ctx, Service::Scheduler, TTL, followed).await.unwrap();
+    leads(&mut leadership).await;
     let site: SiteName = "yamate".parse().unwrap();
     let wish = Primacy { v: 1, site: site.clone(), home: site.clone(), request_id: None, changed_at: clock::now() };
     frontends.create(&wish).await.unwrap();

@@ -71,6 +71,8 @@ async fn a_tick_makes_a_step_without_any_wake() {
         })
     };
     eventually("it ticks", SOON, || async { steps.load(SeqCst) >= 5 }).await;
+    let shown = ctx.metrics.gather().iter().any(|f| f.name() == metric_names::LOOP_ERRORS);
+    assert!(shown, "who looks for errors finds that there are none");
     ctx.shutdown.cancel();
     timeout(SOON, running).await.unwrap().unwrap();
 }

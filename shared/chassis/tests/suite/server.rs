@@ -9,14 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, mpsc, watch},
     time::timeout,
 };
 use watari_chassis::{
-    Call, CallError, Context, Drained, Leadership, Listening, Patience, Readiness, Server, metric_names,
+    Call, CallError, Context, Drained, Leadership, Lease, LeaseDocument, Listening, Patience, Readiness, Server,
+    metric_names,
 };
 use watari_contracts::{Command, ErrorBody, Request, Service};
-use watari_model::{NodeName, Refusal};
+use watari_model::{Document, NodeName, Refusal, admission};
 use watari_testkit::NatsServer;
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,19 @@ impl Request for Greet {
     const SUBJECT: &'static str = "watari.v1.thing.greet";
     const OWNER: Service = Service::Scheduler;
     const ABOUT: &'static str = "Greets somebody.";
+    type Reply = Greeting;
+}
+/// What may be told without waiting for an answer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Shout {
+    text: String,
+}
+impl Request for Shout {
+    const SUBJECT: &'static str = "watari.v1.thing.shout";
+    const OWNER: Service = Service::Scheduler;
+    const ABOUT: &'static str = "Tells something.";
+    const TOLD: bool = true;
     type Reply = Greeting;
 }
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -154,6 +168,47 @@ async fn an_answer_goes_to_inboxes_only() {
 }
 
 #[tokio::test]
+async fn what_tells_how_things_are_is_handled_with_nobody_waiting_for_an_answer_and_no_other_request_is() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let (heard, mut hearing) = mpsc::unbounded_channel();
+    let hear = {
+        let heard = heard.clone();
+        move |call: Call, shout: Shout| {
+            let _ = heard.send((shout.text, call.asker.clone(), call.caller.clone()));
+            greet(call, Greet { name: "all".into() })
+        }
+    };
+    let greeted = move |call: Call, asked: Greet| {
+        let _ = heard.send((asked.name.clone(), call.asker.clone(), call.caller.clone()));
+        greet(call, asked)
+    };
+    let (_lead, leadership) = watch::channel(Leadership::Primary { epoch: 7 });
+    tokio::spawn(Server::new(&ctx, Service::Scheduler).endpoint(hear).endpoint(greeted).serve(leadership));
+    let mut ready = ctx.ready.watch();
+    timeout(SOON, ready.wait_for(|r| *r == Readiness::Primary)).await.unwrap().unwrap();
+
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let mut asker = HeaderMap::new();
+    asker.insert("Nats-Request-Info", r#"{"acc":"PEOPLE","user":"UABC","host":"192.0.2.10"}"#);
+    client.publish(Greet::SUBJECT, r#"{"name":"unheard"}"#.into()).await.unwrap();
+    client.publish(Shout::SUBJECT, r#"{"txet":"unreadable"}"#.into()).await.unwrap();
+    client.publish_with_headers(Shout::SUBJECT, asker, r#"{"text":"fire"}"#.into()).await.unwrap();
+    let told = timeout(SOON, hearing.recv()).await.unwrap().unwrap();
+    assert_eq!(told, ("fire".to_owned(), "UABC".to_owned(), String::new()));
+    // Behind the one that was dropped in the same subscription; and whoever waits has an answer of both kinds.
+    ctx.bus.request(&Greet { name: "mail".into() }).await.unwrap();
+    assert_eq!(timeout(SOON, hearing.recv()).await.unwrap().unwrap().0, "mail");
+    let answer = ask(&nats, Shout::SUBJECT, r#"{"text":"again"}"#).await;
+    assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "hello all");
+    assert_eq!(timeout(SOON, hearing.recv()).await.unwrap().unwrap().0, "again");
+    watari_testkit::eventually("all four are counted, the unreadable one too", SOON, || async {
+        (metric(&ctx, metric_names::REQUESTS) - 4.0).abs() < 0.5
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_everybody_is_asked_each_process_answers_for_itself_and_to_inboxes_only() {
     const SURVEY: &str = "watari.survey";
     let nats = NatsServer::start();
@@ -225,6 +280,46 @@ async fn a_standby_is_not_asked_and_a_new_primary_answers_with_its_epoch() {
     lead.send_replace(Leadership::Primary { epoch: 9 });
     let asked = ctx.bus.request_patiently(&Greet { name: "mail".into() }, SOON).await.unwrap();
     assert_eq!(asked.epoch, Some(9));
+}
+
+#[tokio::test]
+async fn who_is_asked_while_its_lease_does_not_hold_says_so_even_if_it_has_not_been_told_yet() {
+    let nats = NatsServer::start();
+    let (ctx, other) = (context(&nats.url()).await, context(&nats.url()).await);
+    let campaign = |ctx: Context| async move { Lease::campaign(&ctx, Service::Scheduler, SOON).await.unwrap() };
+    let mut elsewhere = campaign(other).await;
+    timeout(SOON, elsewhere.wait_for(|l| l.epoch().is_some())).await.unwrap().unwrap();
+    let _standby = campaign(ctx.clone()).await;
+    // What it was told last is that it leads.
+    let _lead = serving(&ctx).await;
+    let asked = ctx.bus.request(&Greet { name: "mail".into() }).await;
+    let CallError::Refused(body) = asked.expect_err("it has answered") else { panic!("nobody listens") };
+    assert_eq!(body.refusal, Refusal::NotPrimary { service: "scheduler".into() });
+}
+
+#[tokio::test]
+async fn a_node_that_obeys_a_later_leader_has_the_sender_look_at_its_lease_at_once_and_stand_down_if_it_is_lost() {
+    let nats = NatsServer::start();
+    let (ctx, agent) = (context(&nats.url()).await, context_of(Service::NodeAgent, &nats.url(), |_| {}).await);
+    let node: NodeName = "m1".parse().unwrap();
+    let newer = |_: Call, _: Wave| async { Err(admission::heed(9, 7).unwrap_err()) };
+    tokio::spawn(Server::new(&agent, Service::NodeAgent).commands(&node).command(newer).done().serve_always());
+    timeout(SOON, agent.ready.watch().wait_for(|r| *r == Readiness::Serving)).await.unwrap().unwrap();
+    // The next renewal is due when this test has long given up.
+    let mut leadership = Lease::campaign(&ctx, Service::Scheduler, SOON * 4).await.unwrap();
+    let epoch = timeout(SOON, leadership.wait_for(|l| l.epoch().is_some())).await.unwrap().unwrap().epoch();
+
+    let leases = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let leases = leases.get_key_value(LeaseDocument::BUCKET).await.unwrap();
+    let (service, holder) = (Service::Scheduler, Some("another".to_owned()));
+    let lost = LeaseDocument { v: 1, service, holder, epoch: None, ttl_ms: 80_000, site: None, successor: None };
+    leases.put(lost.key(), serde_json::to_vec(&lost).unwrap().into()).await.unwrap();
+    assert_eq!(leadership.borrow().epoch(), epoch, "it cannot know yet");
+
+    let refused = ctx.bus.command(&node, &Wave {}).await;
+    assert!(matches!(refused, Err(CallError::Refused(_))), "{refused:?}");
+    timeout(SOON, leadership.wait_for(|l| l.epoch().is_none())).await.expect("it goes on").unwrap();
+    assert!(!ctx.may_act());
 }
 
 #[tokio::test]

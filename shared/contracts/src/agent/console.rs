@@ -86,7 +86,9 @@ pub enum ConsoleAct {
     Close,
 }
 
-/// Do something at a server's console.
+/// Do something at a server's console. It carries no [`Order`], though it changes something: nothing follows from it for where
+/// a server may run, and what is typed has its session and its position, so that whoever has been succeeded types nothing
+/// twice. Whether somebody may type is asked of the scheduler that leads, each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UseConsole {

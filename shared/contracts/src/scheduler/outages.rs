@@ -169,6 +169,9 @@ pub struct OutagePlan {
     /// Who is off and would stay where its disk is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off: Vec<VmName>,
+    /// Of a hundred servers that have to leave, so many would: 100 only if all would. An older scheduler does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u64>,
     /// What would travel, in bytes, that of who is moving already or starts included.
     pub bytes: u64,
     /// Bytes a second, by the last migrations between sites; none if there were none.
@@ -274,6 +277,9 @@ pub struct OutageView {
     pub scope: outage::Scope,
     /// How far it is.
     pub state: outage::State,
+    /// What is to be said of that besides, as things are; none mostly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// Since when nothing more of it begins; none if it is not paused.
     #[serde(default)]
     pub paused_at: Option<Timestamp>,
@@ -293,6 +299,9 @@ pub struct OutageView {
     /// changed; not all, if there are many.
     #[serde(default)]
     pub at_risk: Vec<NotMoved>,
+    /// For one that is scheduled: who could leave, and what is to be said of that, as of the same look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warned: Vec<NotMoved>,
     /// When the way out began, and when the last server had left; none before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out: Option<outage::Leg>,
@@ -410,6 +419,18 @@ pub struct HandedOver {
     /// Why it was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+}
+
+/// What an outage may be in beside its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It is scheduled, and disks are being sent ahead for it.
+    Preparing,
+    /// It is evacuated, and all nodes of the site are off, or silent.
+    Dark,
+    /// Its way is over, and somebody who was to move did not.
+    Failed,
 }
 
 /// The two ways of an outage.

@@ -21,6 +21,7 @@ pub(crate) struct Samples {
     files: RefCell<BTreeSet<String>>,
     requests: RefCell<BTreeSet<&'static str>>,
     commands: RefCell<BTreeSet<&'static str>>,
+    orderless: RefCell<BTreeSet<&'static str>>,
     documents: RefCell<BTreeSet<&'static str>>,
 }
 
@@ -32,7 +33,10 @@ impl Samples {
     }
 
     pub(crate) fn command<C: Command>(&self) {
-        self.json::<C>(&format!("command.{}", C::VERB));
+        let samples = self.json::<C>(&format!("command.{}", C::VERB));
+        if samples.iter().any(|sample| serde_json::to_value(sample).unwrap().get("order").is_none()) {
+            self.orderless.borrow_mut().insert(C::VERB);
+        }
         self.reply::<C::Reply>();
         assert!(self.commands.borrow_mut().insert(C::VERB), "{} is listed twice", C::VERB);
     }
@@ -96,6 +100,11 @@ impl Samples {
 
     pub(crate) fn commands(&self) -> BTreeSet<&'static str> {
         self.commands.borrow().clone()
+    }
+
+    /// The commands that carry no order.
+    pub(crate) fn orderless(&self) -> BTreeSet<&'static str> {
+        self.orderless.borrow().clone()
     }
 
     pub(crate) fn documents(&self) -> BTreeSet<&'static str> {

@@ -13,10 +13,13 @@ fn changes() -> impl Strategy<Value = Change> {
             let from = Timestamp(OffsetDateTime::UNIX_EPOCH).plus_millis(ms);
             Change::Rescheduled(Window { from, until: from.plus_millis(1) })
         }),
-        Just(Change::RisksSeen(vec![Left {
-            vm: "mail".parse().unwrap(),
-            fault: Refusal::PolicyStays { vm: "mail".to_owned() },
-        }])),
+        Just(Change::RisksSeen {
+            at_risk: vec![Left { vm: "mail".parse().unwrap(), fault: Refusal::PolicyStays { vm: "mail".to_owned() } }],
+            warned: vec![Left {
+                vm: "web".parse().unwrap(),
+                fault: Refusal::NotRunning { vm: "web".to_owned(), state: "stopped".to_owned() }
+            }],
+        }),
         Just(Change::Emptied(Vec::new())),
         Just(Change::Halted(vec![Halted {
             vm: "web".parse().unwrap(),
@@ -149,7 +152,7 @@ proptest! {
             prop_assert!(outage.state != State::Evacuated || ended(&outage.out));
             let scheduled = |outage: &Outage| outage.state == State::Scheduled;
             prop_assert!(!scheduled(&outage) || scheduled(&before), "nothing leads back to the calendar");
-            prop_assert!(scheduled(&outage) || outage.at_risk.is_empty());
+            prop_assert!(scheduled(&outage) || outage.at_risk.is_empty() && outage.warned.is_empty());
             let told = outage.state.drains() || outage.halted == before.halted;
             prop_assert!(told && (outage.out.is_some() || outage.halted.is_empty()));
             prop_assert!(scheduled(&before) || outage.window.is_none() || outage.window == before.window);

@@ -37,7 +37,7 @@ use watari_model::{
     vm::{self, Desired, Evacuate, Halt, Vm, Way},
 };
 
-use super::{Action, Rules, Snapshot, crossing, evacuation::concerned, forecast::bytes_of, turn::Turn};
+use super::{Action, Rules, crossing, evacuation::concerned, forecast::bytes_of, turn::Turn};
 use choice::{Candidate, worthiest};
 pub(crate) use pace::Pace;
 
@@ -83,20 +83,22 @@ impl Time {
 
 /// The time that an outage's evacuation has; none if that is not bounded, or not known.
 pub(crate) fn time(turn: &Turn<'_>, outage: &Outage) -> Option<Time> {
-    let ends = ends_at(turn.snap, outage, turn.now).filter(|_| turn.rules.deadline.stops)?;
+    let ends = ends_at(turn, outage)?;
     let began = outage.out.map_or(outage.created_at, |leg| leg.began_at);
     Some(Time::of(ends.millis_since(turn.now), ends.millis_since(began), turn.rules))
 }
 
-/// When the power goes: when the battery is empty. An inspection that is scheduled can be put off, so servers are not
-/// stopped for its sake: it is told beforehand who could not leave, and why. What is past bounds nothing: the power
-/// is still there. A battery's end counts for a minute more, so that nobody begins anything in the very moment in
-/// which it comes true.
-fn ends_at(snap: &Snapshot, outage: &Outage, now: Timestamp) -> Option<Timestamp> {
+/// When the power goes, as far as servers are stopped for that: when the battery is empty. An inspection that is scheduled can
+/// be put off, so that its time bounds nothing unless the rules say so: it is told beforehand who could not leave, and why. What is
+/// past bounds nothing: the power is still there. An end counts for a minute more, so that nobody begins anything in the
+/// very moment in which it comes true.
+fn ends_at(turn: &Turn<'_>, outage: &Outage) -> Option<Timestamp> {
+    let rules = turn.rules.deadline;
     let Scope::Site(site) = &outage.scope else { return None };
-    let power = snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
-    let battery = power.filter(|power| power.supply == Supply::Battery).and_then(Power::ends_at);
-    battery.filter(|ends| ends.plus_millis(OUTLIVED_MS) > now)
+    let power = turn.snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
+    let battery = power.filter(|power| rules.stops && power.supply == Supply::Battery).and_then(Power::ends_at);
+    let scheduled = outage.window.filter(|_| rules.stops_scheduled).map(|window| window.from);
+    [battery, scheduled].into_iter().flatten().filter(|ends| ends.plus_millis(OUTLIVED_MS) > turn.now).min()
 }
 
 /// Who leaves in the time that there is.

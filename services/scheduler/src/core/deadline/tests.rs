@@ -11,13 +11,13 @@ use watari_contracts::{
 use watari_model::{
     Said,
     migration::{Reason, State as Moved},
-    outage::State,
+    outage::{State, Window},
     site,
 };
 
 use super::*;
 use crate::core::{
-    DeadlineRules, control, evacuation,
+    DeadlineRules, Snapshot, control, evacuation,
     tests::documents::{Documents, at, image, migration as a_migration, name, node, put, site as a_site, vm as a_vm},
 };
 
@@ -323,4 +323,40 @@ fn a_server_is_held_by_its_own_outage_where_that_goes_dark_and_only_until_it_is_
     }
     assert!(!held(State::Evacuated, "y1", "myodaiji-1"), "it has left after all");
     assert!(!held(State::Evacuated, "m1", "myodaiji-9"), "that outage is forgotten");
+}
+
+#[test]
+fn a_scheduled_time_bounds_an_evacuation_where_that_is_chosen_and_of_it_and_a_battery_what_ends_sooner() {
+    let (on_battery, now) = half_way(0, 10_000);
+    let on_mains = Snapshot { sites: Arc::default(), ..on_battery.clone() };
+    let left = |snap: &Snapshot, from: u64, now: Timestamp, stops_scheduled: bool| {
+        let deadline = DeadlineRules { stops_scheduled, ..DeadlineRules::default() };
+        let rules = Rules { deadline, ..Rules::default() };
+        let window = Some(Window { from: at(from), until: at(3_600_000) });
+        time(&Turn::new(snap, &rules, now), &Outage { window, ..outage() }).map(|time| time.left_ms)
+    };
+    assert_eq!([false, true].map(|chosen| left(&on_mains, 60_000, now, chosen)), [None, Some(50_000)]);
+    assert_eq!([false, true].map(|chosen| left(&on_battery, 60_000, now, chosen)), [Some(110_000), Some(50_000)]);
+    assert_eq!(left(&on_battery, 600_000, now, true), Some(110_000), "the battery is empty before");
+    assert_eq!(left(&on_mains, 60_000, at(100_000), true), Some(0), "that moment lasts a minute");
+    assert_eq!(left(&on_mains, 60_000, at(120_000), true), None, "the power is still there");
+}
+
+#[test]
+fn who_cannot_leave_before_the_scheduled_loss_of_power_goes_off_in_time_where_that_is_chosen() {
+    let (snap, now) = half_way(0, 119_000);
+    let mains = Snapshot { sites: Arc::default(), ..snap };
+    let rules = |stops_scheduled: bool| {
+        let deadline = DeadlineRules { stops_scheduled, ..DeadlineRules::default() };
+        Rules { deadline, ..Rules::default() }
+    };
+    let window = Some(Window { from: at(120_000), until: at(3_600_000) });
+    let outage = Outage { window, ..outage() };
+    let (chosen, not) = (rules(true), rules(false));
+    assert_eq!(time(&Turn::new(&mains, &not, now), &outage), None);
+    let mut turn = Turn::new(&mains, &chosen, now);
+    let time = time(&turn, &outage).unwrap();
+    halt(&mut turn, &outage, time);
+    let halts = turn.actions.iter().filter(|action| matches!(action, Action::StoreVm { vm, .. } if vm.halt.is_some()));
+    assert_eq!((time.is_up(), halts.count()), (true, 1), "{:?}", turn.actions);
 }

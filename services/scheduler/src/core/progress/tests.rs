@@ -157,7 +157,8 @@ fn every_site_says_what_would_become_of_its_servers_if_it_were_emptied_now() {
     let all = readiness(&campus.snapshot(), &campus.rules, at(0));
     let of = |site: &str, counts: [usize; 4]| {
         let [leaving, staying, by_policy, off] = counts;
-        Readiness { site: site.parse().unwrap(), leaving, staying, by_policy, off, estimated_ms: None }
+        let fates = Fates { leaving, staying, by_policy, off };
+        Readiness { site: site.parse().unwrap(), fates, estimated_ms: None }
     };
     assert_eq!(all, [of("myodaiji", [1, 1, 1, 1]), of("yamate", [0; 4])]);
 }

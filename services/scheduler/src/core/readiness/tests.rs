@@ -1,7 +1,7 @@
 //! An inspection of Myodaiji, seen from the day on which it is scheduled.
 
 use watari_model::{
-    outage::Change,
+    node::Weight,
     site::Supply,
     vm::{self, Desired},
 };
@@ -45,11 +45,12 @@ fn outlook(campus: &Campus) -> Outlook {
     outlooks(&campus.snapshot(), &campus.rules, at(0)).pop().unwrap()
 }
 
-/// Who is at risk and why, by the document that is to be written; it is written.
+/// Who is at risk or warned of and why, by the document that is to be written; it is written.
 fn told(campus: &mut Campus) -> Option<Vec<(String, &'static str)>> {
-    let news = outlook(campus).news()?.to_vec();
-    let told = news.iter().map(|left| (left.vm.to_string(), left.fault.code())).collect();
-    campus.asked(Change::RisksSeen(news), 1);
+    let news = outlook(campus).news()?;
+    let Change::RisksSeen { at_risk, warned } = &news else { panic!("{news:?}") };
+    let told = at_risk.iter().chain(warned).map(|left| (left.vm.to_string(), left.fault.code())).collect();
+    campus.asked(news, 1);
     Some(told)
 }
 
@@ -64,7 +65,7 @@ fn servers_are_counted_by_what_would_become_of_them() {
     });
     let seen = outlook(&campus);
     // Yamate has 4,096 MiB: the largest is placed first, and mail finds no room beside it.
-    assert_eq!((seen.leaving, seen.staying, seen.by_policy, seen.off), (1, 1, 1, 1), "{seen:?}");
+    assert_eq!(seen.fates, Fates { leaving: 1, staying: 1, by_policy: 1, off: 1 }, "{seen:?}");
     assert_eq!(seen.reasons, BTreeMap::from([("placement.no-room", 1)]), "who wants to stay, or is off, is no case");
     assert_eq!((seen.site.as_str(), seen.estimated_ms), ("myodaiji", None));
     assert_eq!(seen.begins_at, at((FROM - 3_600) * SECOND));
@@ -76,7 +77,7 @@ fn one_that_stands_still_could_not_leave_and_its_reason_is_told() {
     let fault = vm::Standstill::IoError.refusal(&"still".parse().unwrap(), &"m1".parse().unwrap());
     add(&mut campus, "still", 64, |vm| vm.fault = Some(fault));
     let seen = outlook(&campus);
-    assert_eq!((seen.leaving, seen.staying), (1, 1), "{seen:?}");
+    assert_eq!((seen.fates.leaving, seen.fates.staying), (1, 1), "{seen:?}");
     assert_eq!(seen.reasons, BTreeMap::from([("vm.stands-still", 1)]));
     assert_eq!(told(&mut campus), Some(vec![("still".to_owned(), "vm.stands-still")]));
 }
@@ -99,6 +100,30 @@ fn who_is_at_risk_is_told_once_and_again_when_who_or_why_changes() {
 }
 
 #[test]
+fn who_writes_as_fast_as_its_copy_may_travel_leaves_and_is_warned_of_once() {
+    let mut campus = scheduled();
+    (campus.rules.in_flight, campus.rules.bandwidth_mib) = (1, 3);
+    let writes = |campus: &mut Campus, mib: u64| {
+        let there = campus.docs.nodes["m1"].clone();
+        let mut node = there.value.clone();
+        let weight = Weight { disk_bytes: 0, dirty_bytes_per_second: Some(mib << 20) };
+        node.inventory.weights.insert("mail".parse().unwrap(), weight);
+        assert!(put(&mut campus.docs.nodes, &mut campus.docs.revision, node, there.revision));
+    };
+    writes(&mut campus, 1);
+    assert_eq!(told(&mut campus), None);
+    writes(&mut campus, 4);
+    let seen = outlook(&campus);
+    assert_eq!((seen.fates.leaving, seen.fates.staying, seen.fates.score()), (1, 0, 100), "{seen:?}");
+    assert_eq!((seen.warnings, seen.reasons), (BTreeMap::from([("outage.too-busy", 1)]), BTreeMap::new()));
+    assert_eq!(told(&mut campus), Some(vec![("mail".to_owned(), "outage.too-busy")]));
+    writes(&mut campus, 5);
+    assert_eq!(told(&mut campus), None, "how fast exactly is no news");
+    writes(&mut campus, 1);
+    assert_eq!(told(&mut campus), Some(Vec::new()));
+}
+
+#[test]
 fn whose_image_is_nowhere_is_at_risk_and_whose_image_is_at_home_alone_leaves_with_it() {
     let mut campus = scheduled();
     let stock = |campus: &mut Campus, sites: &[&str]| {
@@ -115,9 +140,9 @@ fn whose_image_is_nowhere_is_at_risk_and_whose_image_is_at_home_alone_leaves_wit
     assert!(matches!(warned(&campus), Some(Refusal::CannotLeave { detail, .. }) if detail.en.contains("mini")));
 
     stock(&mut campus, &["myodaiji"]);
-    assert_eq!(told(&mut campus), Some(Vec::new()));
+    assert_eq!(told(&mut campus), Some(vec![("mail".to_owned(), "outage.image-travels")]));
     let seen = outlook(&campus);
-    assert_eq!((seen.leaving, seen.staying, seen.base_bytes), (1, 0, 64 << 20), "{seen:?}");
+    assert_eq!((seen.fates.leaving, seen.fates.staying, seen.base_bytes), (1, 0, 64 << 20), "{seen:?}");
     let travels = |vm: &str| {
         let [vm, image, site, mib] = [vm, "mini", "yamate", "64"].map(str::to_owned);
         Refusal::ImageTravels { vm, image, site, mib }
@@ -139,7 +164,7 @@ fn a_battery_of_today_says_nothing_of_an_inspection_to_come() {
     let now = forecast_within(&campus.snapshot(), &campus.rules, &"myodaiji".parse().unwrap(), None, at(0)).unwrap();
     assert_eq!((now.moves.len(), now.halts.len()), (0, 1), "{now:?}");
     let seen = outlook(&campus);
-    assert_eq!((seen.leaving, seen.staying), (1, 0), "{seen:?}");
+    assert_eq!((seen.fates.leaving, seen.fates.staying), (1, 0), "{seen:?}");
     assert_eq!(told(&mut campus), None);
 }
 
