@@ -94,7 +94,7 @@ fn again(stage: &Stage) -> anyhow::Result<()> {
     stage.lab.run(&["restart", NODE, AGENT])?;
     until(60, &format!("{NODE} is ready with {memory} MiB"), || {
         let node = stage.show("node", NODE)?;
-        Ok(node["state"] == "ready" && node["memory_mib_total"] == Value::from(memory))
+        Ok(node["state"] == "ready" && node["memory_mib_total"] == memory)
     })
 }
 
