@@ -13,7 +13,8 @@ use std::{
 
 use prometheus::{IntGauge, IntGaugeVec, Opts};
 use tokio::sync::{OnceCell, RwLock};
-use watari_chassis::{Context, Mirror, Stopped, clock, prometheus};
+use watari_chassis::{Context, Mirror, Stopped, WriteError, clock, prometheus};
+use watari_contracts::Service;
 use watari_model::{Refusal, address::PublicAddress, network::Network, network::Port, node::Node, vm::Vm};
 
 use crate::{
@@ -200,7 +201,13 @@ impl Metrics {
     }
 }
 
-/// The bucket did not acknowledge, or cannot be read.
+/// A document was not written, since another leads, or nobody knows whether it was.
+pub(crate) fn unwritten(bucket: &str, error: &WriteError) -> Refusal {
+    tracing::warn!(%error, "a document of the bucket {bucket} was not written");
+    error.refusal(Service::Network, &format!("the bucket {bucket}"))
+}
+
+/// The bucket cannot be read, or takes nothing.
 fn no_answer(what: &str, error: &dyn std::fmt::Display) -> Refusal {
     tracing::warn!(%error, "the bucket {what} did not answer");
     Refusal::NoAnswer { who: format!("the bucket {what}") }
