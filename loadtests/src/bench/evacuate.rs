@@ -6,7 +6,8 @@
 //! again, and counts among the bytes for which the link needs its time: the bound is what was sent, not how little could have been.
 //!
 //! What `outage plan` and `outage rehearse` say of each evacuation beforehand is compared with what it then takes. The link
-//! is the same all the time, there and back: they know it, and the guests, by what travelled before.
+//! is the same all the time, there and back: they know it by what travelled before, and the guests by that and by what their nodes
+//! have sampled since.
 
 mod loops;
 
