@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     Bound,
