@@ -149,10 +149,11 @@ impl App {
         Ok(app)
     }
 
-    /// Whether this instance leads just now.
+    /// Whether this instance leads just now, by what it was told and by the clock: it may have stood still. Who does not
+    /// takes no upload, and removes nothing that all sites share.
     #[must_use]
     pub fn is_primary(&self) -> bool {
-        self.leadership.borrow().epoch().is_some()
+        self.leadership.borrow().epoch().is_some() && self.ctx.may_act()
     }
 
     /// All servers, or none if they are not known yet.

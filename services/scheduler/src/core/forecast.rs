@@ -172,6 +172,20 @@ pub fn forecast(snap: &Snapshot, rules: &Rules, site: &SiteName, now: Timestamp)
     look_ahead(snap, rules, site, now, |_, _| None)
 }
 
+/// The same of an outage that is scheduled, and has so many milliseconds from its beginning until the power goes: they bound
+/// it where servers are stopped for that.
+#[must_use]
+pub fn forecast_scheduled(
+    snap: &Snapshot,
+    rules: &Rules,
+    site: &SiteName,
+    time_ms: Option<u64>,
+    now: Timestamp,
+) -> Option<Forecast> {
+    let time_ms = time_ms.filter(|_| rules.deadline.stops_scheduled);
+    look_ahead(snap, rules, site, now, |_, _| time_ms.map(|ms| deadline::Time::of(ms, ms, rules)))
+}
+
 /// The same if the power went in so many milliseconds; if none are given, when a battery is empty.
 #[must_use]
 pub fn forecast_within(

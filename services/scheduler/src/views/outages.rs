@@ -15,7 +15,7 @@ use watari_model::{
 use super::migration;
 use crate::core::{
     Rules, Snapshot, awaited, calendar, dark,
-    forecast::{Forecast, Halting, Move, forecast, forecast_within, time_to_leave},
+    forecast::{Forecast, Halting, Move, forecast_scheduled, forecast_within, time_to_leave},
     moved_since, never_left, phase,
     report::report,
     still_there, waiting,
@@ -94,13 +94,13 @@ pub(crate) fn planned(
 ) -> Option<OutagePlan> {
     match &outage.scope {
         Scope::Site(site) if outage.state == State::Scheduled => {
+            let left_ms = outage.window.zip(begins_at).map(|(window, at)| window.from.millis_since(at.max(now)));
             // What is proposed on battery has the battery's time.
             let foreseen = if outage.is_proposed() {
                 forecast_within(snap, rules, site, None, now)
             } else {
-                forecast(snap, rules, site, now)
+                forecast_scheduled(snap, rules, site, left_ms, now)
             };
-            let left_ms = outage.window.zip(begins_at).map(|(window, at)| window.from.millis_since(at.max(now)));
             foreseen.map(|forecast| {
                 let late = left_ms.map_or_else(Vec::new, |ms| forecast.late(ms));
                 OutagePlan { late, ..plan(site.clone(), forecast, now) }

@@ -8,9 +8,9 @@ use watari_model::{
     vm::{Change, Desired, Vm},
 };
 
-use super::{Forecast, MOST_ON_PATH, forecast, span, speed};
+use super::{Forecast, MOST_ON_PATH, forecast, forecast_scheduled, span, speed};
 use crate::core::{
-    Rules, Snapshot,
+    DeadlineRules, Rules, Snapshot,
     tests::documents::{Documents, at, migration, name, node, put, site, vm},
 };
 
@@ -282,6 +282,26 @@ fn who_would_not_have_arrived_when_the_power_goes_is_named_also_where_nothing_is
     let unknown = of(servers(), 1_000);
     assert_eq!((unknown.estimated_ms(), late(&unknown, 1_000)), (None, vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(late(&unknown, 60_000), Vec::<String>::new());
+}
+
+#[test]
+fn who_goes_off_for_want_of_time_is_foreseen_of_a_scheduled_outage_where_that_is_chosen() {
+    let last = Migration {
+        state: State::Completed,
+        measured: Some(Measured { total_ms: 15_000, memory_bytes: 100 << 20, ..Measured::default() }),
+        copying_at: Some(at(0)),
+        changed_at: at(15_000),
+        ..migration("mail")
+    };
+    let snap = snapshot(|_| {}, vec![running("mail")], Some(last));
+    let counted = |stops_scheduled: bool, time_ms: Option<u64>| {
+        let deadline = DeadlineRules { stops_scheduled, ..DeadlineRules::default() };
+        let rules = Rules { deadline, ..Rules::default() };
+        let plan = forecast_scheduled(&snap, &rules, &"myodaiji".parse().unwrap(), time_ms, at(20_000)).unwrap();
+        (plan.moves.len(), plan.halts.len())
+    };
+    assert_eq!((counted(true, Some(10_000)), counted(true, Some(3_600_000))), ((0, 1), (1, 0)));
+    assert_eq!((counted(false, Some(10_000)), counted(true, None)), ((1, 0), (1, 0)), "nothing bounds it");
 }
 
 #[test]
