@@ -60,7 +60,7 @@ type Group = &'static [Scenarios];
 /// them; about how many seconds each takes beside another lab.
 const GROUPS: [(u32, Group); 25] = [
     // How fast a link is is learned from whoever crossed it before: nobody has yet.
-    (100, &[deadline::SCENARIOS]),
+    (140, &[deadline::SCENARIOS]),
     (12, &[input::SCENARIOS]),
     (185, &[life::SCENARIOS]),
     (105, &[network::SCENARIOS]),
@@ -69,7 +69,7 @@ const GROUPS: [(u32, Group); 25] = [
     (23, &[ipv6::SCENARIOS]),
     (13, &[doors::SCENARIOS]),
     (160, &[failures::SCENARIOS]),
-    (25, &[busy::SCENARIOS]),
+    (70, &[busy::SCENARIOS]),
     (72, &[saving::SCENARIOS]),
     (295, &[kills::SCENARIOS]),
     (180, &[doctor::SCENARIOS]),
@@ -78,7 +78,7 @@ const GROUPS: [(u32, Group); 25] = [
     (50, &[images::SCENARIOS]),
     (60, &[traces::SCENARIOS]),
     (36, &[ups::SCENARIOS]),
-    (85, &[calendar::SCENARIOS]),
+    (95, &[calendar::SCENARIOS]),
     (140, &[dependencies::SCENARIOS]),
     (30, &[stores::SCENARIOS]),
     // What leaves nodes and links alone, while one of their guests boots for minutes.

@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     Bound,
@@ -94,7 +93,7 @@ fn again(stage: &Stage) -> anyhow::Result<()> {
     stage.lab.run(&["restart", NODE, AGENT])?;
     until(60, &format!("{NODE} is ready with {memory} MiB"), || {
         let node = stage.show("node", NODE)?;
-        Ok(node["state"] == "ready" && node["memory_mib_total"] == Value::from(memory))
+        Ok(node["state"] == "ready" && node["memory_mib_total"] == memory)
     })
 }
 

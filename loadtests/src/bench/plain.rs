@@ -1,7 +1,10 @@
 //! A twin of a Watari server that only `virsh` knows: the same domain under another name, with a
-//! disk of its own on the same base image.
+//! disk of its own on the same base image. Who has to speak with it has it told an address.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 
@@ -94,6 +97,11 @@ impl Twin {
         format!("52:57:ff:00:00:{number:02x}")
     }
 
+    /// The address that it has where it is told one; nobody else's in the lab up to the twentieth.
+    pub(super) fn address(number: u8) -> String {
+        format!("203.0.113.{}", 200 + u16::from(number))
+    }
+
     fn definition(&self) -> String {
         format!("/var/lib/watari/{}.xml", self.name)
     }
@@ -163,6 +171,35 @@ impl Twin {
         virsh(&self.lab, node, &["destroy", &self.name])?;
         virsh(&self.lab, node, &["undefine", &self.name])?;
         self.forget(node)
+    }
+}
+
+/// Tells twins their addresses from the client, and nobody else anything: no node's DHCP knows them.
+pub(super) struct Dhcp(Child);
+
+impl Dhcp {
+    /// Of the twins with these numbers.
+    pub(super) fn start(lab: &Lab, numbers: impl IntoIterator<Item = u8>) -> anyhow::Result<Self> {
+        let known = |number| format!("--dhcp-host={},{}", Twin::mac(number), Twin::address(number));
+        let known: Vec<String> = numbers.into_iter().map(known).collect();
+        let dnsmasq = lab.within("client", || {
+            let mut dnsmasq = Command::new("dnsmasq");
+            dnsmasq.args(["--no-daemon", "--conf-file=", "--no-hosts", "--no-resolv", "--port=0", "--leasefile-ro"]);
+            dnsmasq.args(["--bind-dynamic", "--interface=campus0", "--except-interface=lo", "--no-ping"]);
+            // One lease for all of the measurement, since nobody is asked whether it may be renewed.
+            dnsmasq.args(["--dhcp-range=203.0.113.0,static,255.255.255.0,infinite", "--dhcp-ignore=tag:!known"]);
+            dnsmasq.arg("--dhcp-option=option:router").args(&known);
+            dnsmasq.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            dnsmasq.spawn().context("cannot start dnsmasq")
+        })?;
+        Ok(Self(dnsmasq))
+    }
+}
+
+impl Drop for Dhcp {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

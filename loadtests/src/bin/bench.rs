@@ -56,8 +56,11 @@ enum What {
     /// An evacuation beside loops of `virsh migrate`.
     Evacuate {
         /// How many servers.
-        #[arg(long, default_value_t = 6)]
-        servers: usize,
+        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=20))]
+        servers: u8,
+        /// They write to their memory all the time, each faster than the one before.
+        #[arg(long)]
+        write: bool,
         /// The link in Mbit/s.
         #[arg(long, default_value_t = 200)]
         mbit: u32,
@@ -142,8 +145,9 @@ fn main() -> anyhow::Result<ExitCode> {
             let figures = network::run(&stage()?, usize::from(*runs))?;
             tell(&figures, &figures.bounds())
         }
-        What::Evacuate { servers, mbit } => {
-            let figures = evacuate::run(&stage()?, *servers, *mbit)?;
+        What::Evacuate { servers, write, mbit } => {
+            let guests = if *write { evacuate::Guests::Write } else { evacuate::Guests::Idle };
+            let figures = evacuate::run(&stage()?, guests, *servers, *mbit)?;
             tell(&figures, &figures.bounds())
         }
         What::Footprint { seconds, guests } => {

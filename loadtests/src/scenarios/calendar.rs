@@ -8,12 +8,15 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{Stage, until};
+use super::{Stage, off::Controller, until};
 
 type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
-    ("a_scheduled_outage_outlives_its_scheduler_shuts_its_nodes_down_and_ends_when_they_are_back", inspection),
+    (
+        "a_scheduled_outage_outlives_its_scheduler_shuts_its_nodes_down_and_ends_when_it_has_switched_them_on",
+        inspection,
+    ),
     ("a_calendar_that_is_imported_twice_changes_nothing_and_moves_and_cancels_what_it_says", institute),
 ];
 
@@ -25,6 +28,8 @@ fn inspection(stage: &Stage) -> anyhow::Result<()> {
     let boot = stage.boot_id(&stage.address("mail")?)?;
     let home = stage.send_home("mail")?;
     let (other, nodes) = if home == "myodaiji" { ("yamate", ["m1", "m2"]) } else { ("myodaiji", ["y1", "y2"]) };
+    let controller = Controller::of_site(stage, &home, &nodes)?;
+    stage.until_nodes_ready()?;
     let schedule = |site: &str, from: Duration, until: Duration| {
         let (from, until) = (format!("+{}s", from.as_secs()), format!("+{}s", until.as_secs()));
         ["outage", "schedule", site, "--from", &from, "--until", &until, "--note", "inspection"].map(str::to_owned)
@@ -50,25 +55,44 @@ fn inspection(stage: &Stage) -> anyhow::Result<()> {
     ensure!(asked_at.elapsed() < FROM, "it was not done before the power goes");
     ensure!(stage.site_of("mail")? != home, "mail is still there");
 
-    // Nobody touches them: each is told by its own agent.
+    // Nobody touches them: each is told by its own agent. What its controller would see it says.
     let all = |states: &[&str]| {
         let shown = stage.show("outage", &id)?["nodes"].as_array().cloned().unwrap_or_default();
         let are = shown.iter().all(|one| one["state"].as_str().is_some_and(|state| states.contains(&state)));
         Ok::<_, anyhow::Error>(shown.len() == nodes.len() && are)
     };
-    let off =
-        until(90, "its nodes are off", || Ok(all(&["off", "starting"])? && nodes.iter().all(|n| is_off(stage, n))));
+    let off = until(90, "its nodes are off", || {
+        let (gone, left): (Vec<&str>, Vec<&str>) = nodes.into_iter().partition(|node| is_off(stage, node));
+        gone.into_iter().try_for_each(|node| controller.says_of(node, "off"))?;
+        Ok(all(&["off", "starting"])? && left.is_empty())
+    });
     thread::sleep((UNTIL + Duration::from_secs(2)).saturating_sub(asked_at.elapsed()));
     let overrun = stage.show("outage", &id);
-    for node in nodes {
+    // Nor does anybody now: each goes on when its controller is told so.
+    let mut dark = nodes.to_vec();
+    let told = until(60, "their controller is told to switch them on", || {
+        let is_told = |node: &&str| controller.calls("on", node).is_ok_and(|calls| calls > 0);
+        let (told, left): (Vec<&str>, Vec<&str>) = dark.iter().copied().partition(is_told);
+        for node in told {
+            stage.lab.run(&["power-on", node])?;
+            controller.says_of(node, "on")?;
+        }
+        dark = left;
+        Ok(dark.is_empty())
+    });
+    for node in dark {
         stage.lab.run(&["power-on", node])?;
     }
-    off?;
+    off.and(told)?;
     let overrun = overrun?;
     ensure!(overrun["state"] == "evacuated", "the power is not back, and it is {}", overrun["state"]);
     until(180, "everything is home", || Ok(stage.show("outage", &id)?["state"] == "completed"))?;
     ensure!(stage.site_of("mail")? == home, "it did not come home");
     ensure!(all(&["back"])?, "not every node is back: {}", stage.show("outage", &id)?["nodes"]);
+    for node in nodes {
+        let last = stage.show("node", node)?["fencing"]["last"].clone();
+        ensure!(last["act"] == "on" && last["outcome"]["state"] == "done", "of {node} is told {last}");
+    }
     stage.until_nodes_ready()?;
     stage.sound("mail", &boot)
 }

@@ -83,7 +83,7 @@ impl Stage {
     }
 
     /// What a guest's accomplice answers.
-    pub(super) fn ask_guest(&self, address: &str, line: &str) -> anyhow::Result<String> {
+    pub(crate) fn ask_guest(&self, address: &str, line: &str) -> anyhow::Result<String> {
         Ok(self.ask_from("client", address, line)?.0)
     }
 

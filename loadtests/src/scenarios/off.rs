@@ -28,49 +28,70 @@ const SOON: &str = "\n[fence]\nwait_seconds = 1\nsettle_seconds = 1\nretry_secon
 const CONFIGURATION: &str = "/etc/watari/monitor.toml";
 const CONTROLLER: &str = "/var/lib/watari/controller";
 
-/// A node's power controller, as both monitors reach it: a program that notes what it is told, and says what the
-/// test has written. Dropped, nobody knows of it any more.
+/// The power controller of a node, or of all nodes of a site, as both monitors reach it: a program that notes what it is
+/// told, and says of each node what the test has written. Dropped, nobody knows of it any more.
 pub(crate) struct Controller<'a> {
     stage: &'a Stage,
+    nodes: Vec<String>,
     before: Vec<(&'static str, String)>,
 }
 
 impl<'a> Controller<'a> {
-    /// With `fence`, a section of the monitors' settings, or with what they have by default where it is empty.
+    /// A node's own, which switches nobody on, with `fence`, a section of the monitors' settings, or with what they have by
+    /// default where it is empty.
     pub(crate) fn configure(stage: &'a Stage, node: &str, fence: &str) -> anyhow::Result<Self> {
-        let mut controller = Self { stage, before: Vec::new() };
-        let program = format!("echo \"$1\" >>{CONTROLLER}/calls\n[ \"$1\" != status ] || cat {CONTROLLER}/power\n");
-        let words = |what: &str| format!("[\"bash\", \"{CONTROLLER}/program\", \"{what}\"]");
-        let own =
-            format!("\n[[fencing]]\nnode = \"{node}\"\noff = {}\nstatus = {}\n{fence}", words("off"), words("status"));
+        Self::of(stage, &[node], &format!("node = \"{node}\"\n{}", words(&["off", "status"])), fence)
+    }
+
+    /// A site's, which switches its nodes on as well.
+    pub(super) fn of_site(stage: &'a Stage, site: &str, nodes: &[&str]) -> anyhow::Result<Self> {
+        Self::of(stage, nodes, &format!("site = \"{site}\"\n{}", words(&["off", "status", "on"])), "")
+    }
+
+    fn of(stage: &'a Stage, nodes: &[&str], entry: &str, fence: &str) -> anyhow::Result<Self> {
+        let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
+        let mut controller = Self { stage, nodes, before: Vec::new() };
+        let program =
+            format!("echo \"$*\" >>{CONTROLLER}/calls\n[ \"$1\" != status ] || cat \"{CONTROLLER}/power.$2\"\n");
         for front in FRONTS {
             let folder = stage.lab.file(front, CONTROLLER);
             fs::create_dir_all(&folder)?;
             fs::write(folder.join("program"), &program)?;
-            fs::write(folder.join("power"), "on\n")?;
             fs::write(folder.join("calls"), "")?;
             let file = stage.lab.file(front, CONFIGURATION);
             let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            fs::write(&file, format!("{text}{own}"))?;
+            fs::write(&file, format!("{text}\n[[fencing]]\n{entry}{fence}"))?;
             controller.before.push((front, text));
         }
+        controller.says("on")?;
         controller.restart()?;
         Ok(controller)
     }
 
+    /// Of each of its nodes.
     pub(crate) fn says(&self, word: &str) -> anyhow::Result<()> {
-        let write = |front| fs::write(self.stage.lab.file(front, CONTROLLER).join("power"), format!("{word}\n"));
+        self.nodes.iter().try_for_each(|node| self.says_of(node, word))
+    }
+
+    pub(super) fn says_of(&self, node: &str, word: &str) -> anyhow::Result<()> {
+        let name = format!("power.{node}");
+        let write = |front| fs::write(self.stage.lab.file(front, CONTROLLER).join(&name), format!("{word}\n"));
         Ok(FRONTS.into_iter().try_for_each(write)?)
     }
 
     /// How often it was told to cut the power.
     fn cuts(&self) -> anyhow::Result<usize> {
-        let mut cuts = 0;
+        self.nodes.iter().map(|node| self.calls("off", node)).sum()
+    }
+
+    /// How often it was told this of a node.
+    pub(super) fn calls(&self, verb: &str, node: &str) -> anyhow::Result<usize> {
+        let (told, mut times) = (format!("{verb} {node}"), 0);
         for front in FRONTS {
             let calls = fs::read_to_string(self.stage.lab.file(front, CONTROLLER).join("calls"))?;
-            cuts += calls.lines().filter(|line| *line == "off").count();
+            times += calls.lines().filter(|line| *line == told).count();
         }
-        Ok(cuts)
+        Ok(times)
     }
 
     fn restart(&self) -> anyhow::Result<()> {
@@ -88,6 +109,12 @@ impl<'a> Controller<'a> {
         }
         self.restart()
     }
+}
+
+/// The commands with these names, each with the node's name as its last word.
+fn words(verbs: &[&str]) -> String {
+    let command = |verb: &&str| format!("{verb} = [\"bash\", \"{CONTROLLER}/program\", \"{verb}\", \"{{node}}\"]\n");
+    verbs.iter().map(command).collect()
 }
 
 impl Drop for Controller<'_> {

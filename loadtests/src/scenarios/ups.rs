@@ -19,12 +19,13 @@ const CONFIGURATION: &str = "/var/lib/watari/ups";
 const STATE: &str = "/run/ups";
 
 /// The UPS. Dropped, it is gone, and the campus is on mains.
-struct Ups<'a> {
+pub(super) struct Ups<'a> {
     stage: &'a Stage,
 }
 
 impl<'a> Ups<'a> {
-    fn start(stage: &'a Stage) -> anyhow::Result<Self> {
+    /// One that says that it is on line.
+    pub(super) fn start(stage: &'a Stage) -> anyhow::Result<Self> {
         let ups = Self { stage };
         fs::create_dir_all(ups.file(""))?;
         // A file of this kind is read over and over, so that what it says may change.
@@ -53,7 +54,8 @@ impl<'a> Ups<'a> {
         ran.context("deploy/prerequisites --for lab installs nut-server").map(drop)
     }
 
-    fn says(&self, status: &str, runtime: u32) -> anyhow::Result<()> {
+    /// What it says from now on, and for how many seconds its battery would last.
+    pub(super) fn says(&self, status: &str, runtime: u64) -> anyhow::Result<()> {
         let text = format!("ups.status: {status}\nbattery.charge: 80\nbattery.runtime: {runtime}\n");
         let fresh = self.file("ups1.new");
         fs::write(&fresh, text)?;
@@ -86,7 +88,7 @@ impl Stage {
         Ok((power["supply"].as_str().unwrap_or("unknown").to_owned(), power["seconds_left"].as_u64()))
     }
 
-    fn until_supply(&self, supply: &str, seconds_left: Option<u64>) -> anyhow::Result<()> {
+    pub(super) fn until_supply(&self, supply: &str, seconds_left: Option<u64>) -> anyhow::Result<()> {
         let what = format!("the campus is on {supply} {seconds_left:?}");
         until(30, &what, || Ok(self.supply()? == (supply.to_owned(), seconds_left)))
     }

@@ -1,6 +1,7 @@
 //! Changing images' documents: read, decide, compare-and-set, and again if somebody was faster.
 
 use watari_chassis::{Entry, ReadError, Revision, WriteError};
+use watari_contracts::Service;
 use watari_model::{
     ImageName, Refusal,
     image::{Image, State},
@@ -24,8 +25,8 @@ impl App {
     /// Lets `decide` change the image's document, as often as others write in between.
     ///
     /// # Errors
-    /// What `decide` refuses; [`Refusal::ImageUnknown`]; [`Refusal::NoAnswer`] if NATS does not
-    /// acknowledge, in which case it is not known whether it was written.
+    /// What `decide` refuses; [`Refusal::ImageUnknown`]; [`Refusal::NotPrimary`] if another leads by now;
+    /// [`Refusal::NoAnswer`] if NATS does not acknowledge, in which case it is not known whether it was written.
     pub async fn change(
         &self,
         name: &ImageName,
@@ -44,7 +45,7 @@ impl App {
                     entry = self.images.bucket().get(name.as_str()).await.map_err(unread)?.ok_or_else(unknown)?;
                 }
                 Err(error @ (WriteError::NotLeading { .. } | WriteError::Bus { .. })) => {
-                    return Err(unacknowledged(&error));
+                    return Err(unwritten(&error));
                 }
             }
         }
@@ -54,7 +55,8 @@ impl App {
     /// Makes a new image's document, in place of one that `failed`.
     ///
     /// # Errors
-    /// [`Refusal::ImageExists`] if somebody was faster; [`Refusal::NoAnswer`] if NATS does not acknowledge.
+    /// [`Refusal::ImageExists`] if somebody was faster; [`Refusal::NotPrimary`]; [`Refusal::NoAnswer`] if NATS does not
+    /// acknowledge.
     pub async fn announce(&self, image: Image, failed: Option<Revision>) -> Result<Image, Refusal> {
         let written = match failed {
             Some(revision) => self.images.update(&image, revision).await,
@@ -62,7 +64,7 @@ impl App {
         };
         match written {
             Ok(_) => Ok(image),
-            Err(error @ (WriteError::NotLeading { .. } | WriteError::Bus { .. })) => Err(unacknowledged(&error)),
+            Err(error @ (WriteError::NotLeading { .. } | WriteError::Bus { .. })) => Err(unwritten(&error)),
             Err(WriteError::Conflict { .. } | WriteError::Exists { .. }) => {
                 Err(Refusal::ImageExists { image: image.name.to_string() })
             }
@@ -93,8 +95,8 @@ pub(crate) fn unread(error: ReadError) -> Refusal {
     }
 }
 
-/// A write without an acknowledgement.
-pub(crate) fn unacknowledged(error: &WriteError) -> Refusal {
+/// A write that was not sent, since another leads, or that was not acknowledged.
+pub(crate) fn unwritten(error: &WriteError) -> Refusal {
     tracing::warn!(%error, "a document may not have been written");
-    Refusal::NoAnswer { who: "nats".to_owned() }
+    error.refusal(Service::Image, "nats")
 }

@@ -25,6 +25,7 @@ pub mod header;
 pub mod https;
 pub mod imports;
 pub mod inbound;
+mod metric_names;
 pub mod metrics;
 pub mod objects;
 pub mod pace;

@@ -6,11 +6,7 @@ use prometheus::IntGauge;
 use tokio::time::{MissedTickBehavior, interval};
 use watari_chassis::{Context, backups::newest, metrics::added, prometheus};
 
-use crate::settings::backups::Backups;
-
-/// When the newest backup in `backups.folder` was made, in Unix time: 0 if there is none, absent where no folder is
-/// named.
-pub(crate) const NEWEST: &str = "watari_backup_newest_timestamp_seconds";
+use crate::{metric_names::BACKUP_NEWEST, settings::backups::Backups};
 
 /// Begins to look, if there is a folder to look at.
 ///
@@ -21,7 +17,7 @@ pub(crate) fn watch(ctx: &Context, settings: &Backups) -> Result<(), prometheus:
     if folder.as_os_str().is_empty() {
         return Ok(());
     }
-    let shown = added(&ctx.metrics, IntGauge::new(NEWEST, "When the newest backup was made.")?)?;
+    let shown = added(&ctx.metrics, IntGauge::new(BACKUP_NEWEST, "When the newest backup was made.")?)?;
     let shutdown = ctx.shutdown.clone();
     ctx.spawn("backups", async move {
         let mut pace = interval(Duration::from_secs(look_seconds));

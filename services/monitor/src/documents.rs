@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use watari_chassis::{Entry, ReadError, WriteError, clock};
+use watari_contracts::Service;
 use watari_model::{
     NodeName, Refusal, SiteName,
     node::{Change, Fencing, Inventory, Node, Off, State, Strain},
@@ -12,6 +13,9 @@ use crate::watch::Watch;
 
 /// So often a change is tried anew upon what somebody else wrote meanwhile.
 const TRIES: usize = 4;
+
+/// Who gives no answer, where the bucket does not.
+const NODES: &str = "the bucket nodes";
 
 /// Whether a document was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,8 @@ impl From<Unwritten> for Refusal {
         match error {
             Unwritten::Unknown(node) => Self::NodeUnknown { node: node.to_string() },
             Unwritten::Read(ReadError::Unreadable(error)) => Self::Internal { detail: error.to_string() },
-            Unwritten::Write(_) | Unwritten::Read(_) => Self::NoAnswer { who: "the bucket nodes".to_owned() },
+            Unwritten::Write(error) => error.refusal(Service::Monitor, NODES),
+            Unwritten::Read(_) => Self::NoAnswer { who: NODES.to_owned() },
         }
     }
 }
@@ -146,4 +151,15 @@ async fn newest(watch: &Watch, name: &NodeName, attempt: usize) -> Result<Arc<En
     }
     let entry = watch.nodes.bucket().get(name.as_str()).await?;
     entry.map(Arc::new).ok_or_else(|| Unwritten::Unknown(name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leads_no_more_says_so_to_whoever_asked() {
+        let overtaken = Unwritten::Write(WriteError::NotLeading { key: "m1".to_owned() });
+        assert_eq!(Refusal::from(overtaken), Refusal::NotPrimary { service: "monitor".to_owned() });
+    }
 }

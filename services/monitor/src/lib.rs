@@ -21,6 +21,7 @@ mod history;
 mod inbound;
 mod inventories;
 mod judge;
+mod metric_names;
 mod metrics;
 mod probes;
 pub mod settings;

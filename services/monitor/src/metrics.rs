@@ -20,40 +20,17 @@ use watari_model::{
 use crate::{
     documents::{Unwritten, Written},
     fleet::{Doubtful, Heard},
+    metric_names::{
+        BEAT_LAG, BEATS, BEATS_REFUSED, CAPACITIES, INVENTORIES_REFUSED, NODE_BUSY, NODE_FENCING, NODE_LOAD,
+        NODE_MEMORY, NODE_STRAIN, NODE_VCPUS, NODE_WRITES, NODES,
+    },
     watch::Watch,
 };
 
-/// Beats received.
-pub(crate) const BEATS: &str = "watari_beats_total";
-/// Beats not believed, by reason.
-pub(crate) const BEATS_REFUSED: &str = "watari_beats_refused_total";
 /// Why a beat is not believed before anything of it is: its subject names no node, or it cannot be read. The other reasons
 /// are [`Doubtful`]'s.
 pub(crate) const NO_SUBJECT: &str = "subject";
 pub(crate) const MALFORMED: &str = "malformed";
-/// Time from a beat's making, by the node's clock, to its taking.
-pub(crate) const BEAT_LAG: &str = "watari_beat_lag_seconds";
-/// Inventories not believed, by reason.
-pub(crate) const INVENTORIES_REFUSED: &str = "watari_inventories_refused_total";
-/// Writes of nodes' documents, by what and outcome.
-pub(crate) const WRITES: &str = "watari_node_writes_total";
-/// Capacity events told.
-pub(crate) const CAPACITIES: &str = "watari_capacity_events_total";
-/// Nodes, by state.
-pub(crate) const NODES: &str = "watari_nodes";
-/// 1 for what became of fencing a node that is lost and not known to be off: `failed`, `withheld` or `begun`.
-pub(crate) const FENCING: &str = "watari_node_fencing";
-/// 1 for what a node has hardly any left of: `overloaded`, `memory nearly full`, `disk nearly full`; only of nodes that
-/// are ready.
-pub(crate) const STRAIN: &str = "watari_node_strain";
-/// How many of a node's processors its servers keep busy, over half a minute or so.
-pub(crate) const BUSY: &str = "watari_node_busy_processors";
-/// A node's memory, total and used.
-pub(crate) const MEMORY: &str = "watari_node_memory_bytes";
-/// A node's processors, total and used.
-pub(crate) const VCPUS: &str = "watari_node_vcpus";
-/// A node's load average over one minute.
-pub(crate) const LOAD: &str = "watari_node_load";
 
 const STATES: [State; 3] = [State::Ready, State::Suspect, State::Lost];
 
@@ -77,7 +54,7 @@ impl Metrics {
                 Opts::new(INVENTORIES_REFUSED, "Inventories not believed."),
                 &["why"],
             )?,
-            writes: IntCounterVec::new(Opts::new(WRITES, "Writes of nodes' documents."), &["what", "outcome"])?,
+            writes: IntCounterVec::new(Opts::new(NODE_WRITES, "Writes of nodes' documents."), &["what", "outcome"])?,
             capacities: IntCounter::new(CAPACITIES, "Capacity events told.")?,
         };
         registry.register(Box::new(metrics.beats.clone()))?;
@@ -133,18 +110,17 @@ struct Gauges {
 impl Gauges {
     fn new(watch: &Arc<Watch>) -> Result<Self, prometheus::Error> {
         let vector = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
-        let of_node = ["node", "site", "which"];
-        let part = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &of_node[..2]);
+        let part = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
         let whole = [
             vector(NODES, "Nodes by state.", &["state"])?,
-            vector(MEMORY, "A node's memory.", &of_node)?,
-            vector(VCPUS, "A node's processors.", &of_node)?,
-            vector(FENCING, "What became of fencing a node that is lost.", &["node", "site", "outcome"])?,
-            vector(STRAIN, "What a node has hardly any left of.", &["node", "site", "strain"])?,
+            vector(NODE_MEMORY, "A node's memory.", &["node", "site", "which"])?,
+            vector(NODE_VCPUS, "A node's processors.", &["node", "site", "which"])?,
+            vector(NODE_FENCING, "What became of fencing a node that is lost.", &["node", "site", "outcome"])?,
+            vector(NODE_STRAIN, "What a node has hardly any left of.", &["node", "site", "strain"])?,
         ];
         let parts = [
-            part(LOAD, "A node's load average over one minute.")?,
-            part(BUSY, "How many of a node's processors its servers keep busy.")?,
+            part(NODE_LOAD, "A node's load average over one minute.", &["node", "site"])?,
+            part(NODE_BUSY, "How many of a node's processors its servers keep busy.", &["node", "site"])?,
         ];
         Ok(Self { watch: Arc::downgrade(watch), whole, parts })
     }

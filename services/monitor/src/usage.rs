@@ -21,33 +21,14 @@ use watari_model::{
     size::{GIB, MIB},
 };
 
-use crate::{fleet::Heard, watch::Watch};
-
-/// 1 while a node is ready, 0 while it is suspect or lost.
-pub(crate) const READY: &str = "watari_node_ready";
-/// Time since a node was heard.
-pub(crate) const SILENCE: &str = "watari_node_silence_seconds";
-/// By how much a node's clock is ahead of this front end's, by its last beat; what the beat took to come counts as
-/// behind.
-pub(crate) const CLOCK: &str = "watari_node_clock_ahead_seconds";
-/// A node's room for disks, total and used.
-pub(crate) const DISK: &str = "watari_node_disk_bytes";
-/// Servers that run on a node, by its own account.
-pub(crate) const SERVERS: &str = "watari_node_servers";
-/// Processor time that a server has used since it runs on this node.
-pub(crate) const VM_CPU: &str = "watari_vm_cpu_seconds_total";
-/// Memory of its node that a server occupies.
-pub(crate) const VM_MEMORY: &str = "watari_vm_memory_bytes";
-/// Bytes of a server's disks since it runs on this node, by way: `read`, `written`.
-pub(crate) const VM_DISK: &str = "watari_vm_disk_bytes_total";
-/// Bytes a second that a server writes to its memory, as its node looks at it now and then: the most of the last looks.
-pub(crate) const VM_DIRTY: &str = "watari_vm_dirty_bytes_per_second";
-/// Bytes in the layer of a server's disk that is written to: what a migration copies of it.
-pub(crate) const VM_LAYER: &str = "watari_vm_disk_layer_bytes";
-/// Bytes of a server's network since it runs on this node, by way: `received`, `sent`.
-pub(crate) const VM_NET: &str = "watari_vm_network_bytes_total";
-/// Servers of which it is not shown what they use, since there are more than `nodes.most_measured`.
-pub(crate) const UNMEASURED: &str = "watari_vms_unmeasured";
+use crate::{
+    fleet::Heard,
+    metric_names::{
+        NODE_CLOCK, NODE_DISK, NODE_READY, NODE_SERVERS, NODE_SILENCE, VM_CPU, VM_DIRTY, VM_DISK, VM_LAYER, VM_MEMORY,
+        VM_NET, VMS_UNMEASURED,
+    },
+    watch::Watch,
+};
 
 /// Shows it; until somebody asks it costs nothing.
 pub(crate) fn gauges(registry: &Registry, watch: &Arc<Watch>) -> Result<(), prometheus::Error> {
@@ -95,24 +76,26 @@ fn bytes(amount: u64, unit: u64) -> i64 {
 
 impl Figures {
     fn new() -> Result<Self, prometheus::Error> {
-        let (of_node, of_vm) = (["node", "site"], ["vm", "node", "site"]);
-        let of_way = ["vm", "node", "site", "way"];
         let whole = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
-        let part = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &of_node);
-        let bytes = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &of_way);
+        let part = |name: &str, help: &str, labels: &[&str]| GaugeVec::new(Opts::new(name, help), labels);
+        let bytes = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         Ok(Self {
-            ready: whole(READY, "1 while a node is ready.", &of_node)?,
-            silence: part(SILENCE, "Time since a node was heard.")?,
-            clock: part(CLOCK, "By how much a node's clock is ahead of ours.")?,
-            disk: whole(DISK, "A node's room for disks.", &["node", "site", "which"])?,
-            servers: whole(SERVERS, "Servers that run on a node.", &of_node)?,
-            cpu: CounterVec::new(Opts::new(VM_CPU, "Processor time that a server has used."), &of_vm)?,
-            memory: whole(VM_MEMORY, "Memory of its node that a server occupies.", &of_vm)?,
-            dirty: whole(VM_DIRTY, "Bytes a second that a server writes to its memory.", &of_vm)?,
-            layer: whole(VM_LAYER, "Bytes in the layer of a server's disk that is written to.", &of_vm)?,
-            disks: bytes(VM_DISK, "Bytes of a server's disks.")?,
-            network: bytes(VM_NET, "Bytes of a server's network.")?,
-            unmeasured: IntGauge::new(UNMEASURED, "Servers of which it is not shown what they use.")?,
+            ready: whole(NODE_READY, "1 while a node is ready.", &["node", "site"])?,
+            silence: part(NODE_SILENCE, "Time since a node was heard.", &["node", "site"])?,
+            clock: part(NODE_CLOCK, "By how much a node's clock is ahead of ours.", &["node", "site"])?,
+            disk: whole(NODE_DISK, "A node's room for disks.", &["node", "site", "which"])?,
+            servers: whole(NODE_SERVERS, "Servers that run on a node.", &["node", "site"])?,
+            cpu: CounterVec::new(Opts::new(VM_CPU, "Processor time that a server has used."), &["vm", "node", "site"])?,
+            memory: whole(VM_MEMORY, "Memory of its node that a server occupies.", &["vm", "node", "site"])?,
+            dirty: whole(VM_DIRTY, "Bytes a second that a server writes to its memory.", &["vm", "node", "site"])?,
+            layer: whole(
+                VM_LAYER,
+                "Bytes in the layer of a server's disk that is written to.",
+                &["vm", "node", "site"],
+            )?,
+            disks: bytes(VM_DISK, "Bytes of a server's disks.", &["vm", "node", "site", "way"])?,
+            network: bytes(VM_NET, "Bytes of a server's network.", &["vm", "node", "site", "way"])?,
+            unmeasured: IntGauge::new(VMS_UNMEASURED, "Servers of which it is not shown what they use.")?,
         })
     }
 

@@ -20,6 +20,7 @@
 
 mod founding;
 mod life;
+mod metric_names;
 mod metrics;
 mod newcomer;
 mod orders;

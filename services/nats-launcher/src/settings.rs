@@ -102,6 +102,11 @@ impl Settings {
         toml::from_str(&text).map_err(|e| fault(e.to_string()))
     }
 
+    /// By which name this process speaks to other servers; empty if by none.
+    pub(crate) fn identity(&self) -> &str {
+        &self.bus.identity
+    }
+
     /// Whether there are other servers that could be asked.
     pub(crate) fn has_others(&self) -> bool {
         self.bus.urls.len() > 1

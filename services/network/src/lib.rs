@@ -17,6 +17,7 @@ mod book;
 mod firewalls;
 mod inbound;
 mod index;
+mod metric_names;
 mod orphans;
 mod plan;
 mod pool;

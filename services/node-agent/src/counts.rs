@@ -1,22 +1,10 @@
-//! What the agent counts for `/metrics`. Names are constants, so that alerts can be checked against them.
+//! What the agent counts for `/metrics`.
 
 use watari_chassis::prometheus::{
     self, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
 
-/// Operations that ended, by verb and outcome ("ok" or a refusal's code).
-pub const OPERATIONS: &str = "watari_agent_operations_total";
-/// How long operations that succeeded took, from taking the order to its end, by verb. What was under way when the agent
-/// was restarted counts from then.
-pub const OPERATION_SECONDS: &str = "watari_agent_operation_seconds";
-/// What base images take of the node's disk.
-pub const CACHE_BYTES: &str = "watari_agent_image_cache_bytes";
-/// Base images that were dropped to make room.
-pub const CACHE_EVICTIONS: &str = "watari_agent_image_cache_evictions_total";
-/// How long arrived copies stood paused until they were resumed.
-pub const ARRIVED_PAUSE: &str = "watari_agent_arrived_pause_seconds";
-/// Servers whose place the segments' switches were told: they had arrived, or stayed after a sending.
-pub const ANNOUNCEMENTS: &str = "watari_agent_announcements_total";
+use crate::metric_names::{ANNOUNCEMENTS, ARRIVED_PAUSE, CACHE_BYTES, CACHE_EVICTIONS, OPERATION_SECONDS, OPERATIONS};
 
 /// From 2 ms, a fast decision, to 5 s, when somebody had to be waited for.
 const PAUSES: [f64; 11] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];

@@ -30,6 +30,7 @@ pub mod layers;
 pub mod layout;
 pub mod machine;
 mod metadata;
+pub mod metric_names;
 pub mod node;
 mod picture;
 pub mod plans;

@@ -15,6 +15,7 @@ mod facts;
 mod inbound;
 mod keeping;
 mod leases;
+mod metric_names;
 mod outlook;
 mod rehearsal;
 mod settings;
@@ -29,7 +30,6 @@ use tokio::time::Instant;
 use watari_chassis::{Context, Lease, Server, Wake, clock, looper};
 use watari_contracts::Service;
 
-pub use doing::names;
 pub use rehearsal::{Makespan, Troubles, makespan};
 pub use settings::{DEFAULTS, Settings};
 

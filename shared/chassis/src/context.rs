@@ -30,7 +30,6 @@ use crate::{
     Bus, BusSettings, Initial, Options, StartError, Validate, clock,
     config::{self, Common, ConfigError, Limits, Loaded},
     metrics::{self, Metrics},
-    process::Process,
     pulse::{Pulse, Pulses},
     ready::{Readiness, Ready},
 };
@@ -116,11 +115,10 @@ impl Context {
         };
         let bus = Bus::connect(&bus).await?;
         let registry = Registry::new();
-        let instance: Arc<str> = instance(service, &settings.bus.identity).into();
+        let instance: Arc<str> = instance(service.name(), &settings.bus.identity).into();
         let metrics = Metrics::register(&registry)?;
         bus.register(&registry)?;
-        registry.register(Box::new(Process::new()?))?;
-        metrics::register_build(&registry, service.name(), &instance)?;
+        metrics::register_process(&registry, service.name(), &instance)?;
         let inner = Inner {
             service,
             lease_ttl: Duration::from_millis(settings.lease.ttl_ms),
@@ -300,9 +298,10 @@ impl Context {
 }
 
 /// A name that people can place and that no other start of any process has.
-fn instance(service: Service, identity: &str) -> String {
+#[must_use]
+pub fn instance(service: &str, identity: &str) -> String {
     let place = if identity.is_empty() {
-        format!("{}.{}", service.name(), rustix::system::uname().nodename().to_string_lossy())
+        format!("{service}.{}", rustix::system::uname().nodename().to_string_lossy())
     } else {
         identity.to_owned()
     };

@@ -32,6 +32,7 @@ mod context;
 pub mod http;
 pub mod lease;
 pub mod looper;
+pub mod metric_names;
 pub mod metrics;
 mod mirror;
 mod options;
@@ -54,7 +55,7 @@ pub use bucket::{
 };
 pub use bus::{Bus, BusError, BusSettings, CallError, Initial, Listening, Message, Messages, Patience};
 pub use config::{ConfigError, Validate};
-pub use context::{Context, Drained};
+pub use context::{Context, Drained, instance};
 pub use lease::{Leadership, Lease, LeaseDocument};
 pub use looper::Wake;
 pub use mirror::{Mirror, Snapshot};

@@ -1,41 +1,57 @@
 //! The process's own memory, time and files, read from /proc when somebody asks. (prometheus' own
 //! collector would bring procfs and libc with it.)
 
-use std::fs;
+use std::{
+    fs,
+    sync::{Mutex, PoisonError},
+};
 
 use prometheus::{
-    Gauge,
+    Counter, Gauge,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 
+use crate::metric_names::{PROCESS_CPU, PROCESS_FILES, PROCESS_RESIDENT, PROCESS_THREADS};
+
 /// Reads /proc/self at each collection.
 pub(crate) struct Process {
     resident: Gauge,
-    seconds: Gauge,
+    seconds: Counter,
     threads: Gauge,
     files: Gauge,
+    /// The counter is put together anew each time, which two must not do at once.
+    turn: Mutex<()>,
 }
 
 impl Process {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         Ok(Self {
-            resident: Gauge::new("process_resident_memory_bytes", "Resident memory.")?,
-            seconds: Gauge::new("process_cpu_seconds_total", "User and system time spent.")?,
-            threads: Gauge::new("process_threads", "Threads.")?,
-            files: Gauge::new("process_open_fds", "Open files.")?,
+            resident: Gauge::new(PROCESS_RESIDENT, "Resident memory.")?,
+            seconds: Counter::new(PROCESS_CPU, "User and system time spent.")?,
+            threads: Gauge::new(PROCESS_THREADS, "Threads.")?,
+            files: Gauge::new(PROCESS_FILES, "Open files.")?,
+            turn: Mutex::default(),
         })
     }
 
     fn read(&self) -> Option<()> {
-        let stat = fs::read_to_string("/proc/self/stat").ok()?;
-        let (cpu_ticks, threads, resident_pages) = parse(&stat)?;
-        let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
-        self.seconds.set(cpu_ticks / ticks_per_second);
-        self.threads.set(threads);
-        self.resident.set(resident_pages * rustix::param::page_size() as f64);
+        self.show(&fs::read_to_string("/proc/self/stat").ok()?)?;
         self.files.set(fs::read_dir("/proc/self/fd").ok()?.count() as f64);
         Some(())
+    }
+
+    fn show(&self, stat: &str) -> Option<()> {
+        let (cpu_ticks, threads, resident_pages) = parse(stat)?;
+        self.seconds.reset();
+        self.seconds.inc_by(cpu_ticks / rustix::param::clock_ticks_per_second() as f64);
+        self.threads.set(threads);
+        self.resident.set(resident_pages * rustix::param::page_size() as f64);
+        Some(())
+    }
+
+    fn all(&self) -> [&dyn Collector; 4] {
+        [&self.resident, &self.seconds, &self.threads, &self.files]
     }
 }
 
@@ -50,25 +66,41 @@ fn parse(stat: &str) -> Option<(f64, f64, f64)> {
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
-        [&self.resident, &self.seconds, &self.threads, &self.files].into_iter().flat_map(Collector::desc).collect()
+        self.all().into_iter().flat_map(|figure| figure.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if self.read().is_none() {
             return Vec::new();
         }
-        [&self.resident, &self.seconds, &self.threads, &self.files].into_iter().flat_map(Collector::collect).collect()
+        self.all().into_iter().flat_map(|figure| figure.collect()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus::TextEncoder;
+
     use super::*;
+
+    const STAT: &str = "7 (a) b (c)) S 1 1 1 0 -1 0 0 0 0 0 30 12 0 0 20 0 5 0 100 1000 777 0";
+
+    #[test]
+    fn time_spent_is_a_counter_that_is_no_larger_for_being_looked_at() {
+        let process = Process::new().unwrap();
+        for _ in 0..2 {
+            process.show(STAT).unwrap();
+        }
+        let ticks = process.seconds.get() * rustix::param::clock_ticks_per_second() as f64;
+        assert!((ticks - 42.0).abs() < 0.5, "{ticks}");
+        let text = TextEncoder::new().encode_to_string(&process.collect()).unwrap();
+        assert!(text.contains("# TYPE process_cpu_seconds_total counter\n"), "{text}");
+    }
 
     #[test]
     fn a_name_with_parentheses_and_blanks_does_not_shift_the_fields() {
-        let stat = "7 (a) b (c)) S 1 1 1 0 -1 0 0 0 0 0 30 12 0 0 20 0 5 0 100 1000 777 0";
-        assert_eq!(parse(stat), Some((42.0, 5.0, 777.0)));
+        assert_eq!(parse(STAT), Some((42.0, 5.0, 777.0)));
         assert_eq!(parse("nonsense"), None);
     }
 

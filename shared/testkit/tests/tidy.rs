@@ -50,6 +50,8 @@ const RULES: &[(&str, Rule)] = &[
     ("a test that a guide names is there", guides::unknown_tests),
     ("each invariant is a test of that name", guides::unproved_invariants),
     ("the guides lead on from every alert", guides::unnamed_alerts),
+    ("a metric has its name from the one file of its crate", watching::scattered_names),
+    ("what a label takes is bounded, and the page of metrics says by what", watching::unbounded_labels),
     ("dashboards speak both languages, can be drawn and ask for what is told", dashboards::faults),
 ];
 
@@ -187,14 +189,56 @@ fn metrics_are_in_bytes_seconds_and_whole_ones_of_what_is_counted() {
 
 #[test]
 fn a_metric_is_known_by_its_constant_and_its_comment() {
-    let text = "/// Beats\n/// taken.\npub(crate) const BEATS: &str = \"watari_beats_total\";\n/// A label.\nconst SITE: &str = \"watari_site\";\n";
+    let names = "/// Beats\n/// taken.\npub(crate) const BEATS: &str = \"watari_beats_total\";\n/// A label.\nconst SITE: &str = \"watari_site\";\n";
+    let made =
+        "use names::{BEATS, B};\nlet a = counters(BEATS,\n \"Beats.\", &[\"node\",\n\"site\"])?;\nlet b = &[\"b\"];";
     let page = watching::metrics(&[
-        File::new("services/monitor/src/metrics.rs", text),
-        File::new("services/monitor/tests/x.rs", "const X: &str = \"watari_x\";"),
-        File::new("shared/chassis/src/metrics.rs", "const B: &str = \"watari_build_info\";"),
+        File::new("services/monitor/src/metric_names.rs", names),
+        File::new("services/monitor/src/metrics.rs", made),
+        File::new("services/monitor/tests/metric_names.rs", "const X: &str = \"watari_x\";"),
+        File::new("shared/chassis/src/metric_names.rs", "const B: &str = \"watari_build_info\";"),
     ]);
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-    assert_eq!(rows, ["| `watari_build_info` |  | all |", "| `watari_beats_total` | Beats taken. | monitor |"]);
+    let beats = "| `watari_beats_total` | `node`, `site` | Beats taken. | monitor |";
+    assert_eq!(rows, ["| `watari_build_info` |  |  | all |", beats]);
+}
+
+#[test]
+fn names_of_metrics_beside_their_file_are_caught() {
+    let (named, site) = ("pub const X: &str = \"watari_x\";", "const SITE: &str = \"watari_site\";");
+    let made = "IntGauge::new(X, \"X.\")";
+    catches(
+        watching::scattered_names,
+        &[
+            ("services/image/src/metric_names.rs", named),
+            ("services/image/src/metrics.rs", made),
+            ("services/image/src/alerts.rs", site),
+            ("services/image/src/metrics_tests.rs", named),
+            ("services/image/src/metrics.rs", "#[cfg(test)]\nmod tests { IntGauge::new(\"x\", \"X.\") }"),
+        ],
+        &[
+            ("services/image/src/metrics.rs", named),
+            ("services/image/src/metrics.rs", "IntGauge::new(\n    \"watari_x\", \"X.\")"),
+            ("shared/chassis/src/process.rs", "const X: &str = \"process_x\";"),
+            ("shared/chassis/src/process.rs", "HistogramOpts::new(\"process_x\", \"X.\")"),
+        ],
+    );
+}
+
+#[test]
+fn labels_that_nobody_has_thought_about_are_caught() {
+    let faults = |made: &str| {
+        watching::unbounded_labels(&[
+            File::new("services/image/src/metric_names.rs", "pub const X: &str = \"watari_x\";"),
+            File::new("services/image/src/metrics.rs", made),
+        ])
+    };
+    assert_eq!(faults("gauge(X, \"X.\")?"), Vec::<String>::new());
+    assert_eq!(faults("gauge(X, labels)?").len(), 1, "which it has is not to be seen");
+    let of = |label: &str| faults(&format!("gauges(X, \"X.\", &[\"{label}\"])?")).concat();
+    assert!(of("request_id").contains("bounds its label request_id"), "{}", of("request_id"));
+    // One that is thought about is not what is wrong here, but that it is the only one.
+    assert!(!of("site").contains("bounds") && of("site").contains("no metric has the label node"));
 }
 
 /// Finds exactly the bad ones among examples.

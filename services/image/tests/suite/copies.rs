@@ -181,7 +181,7 @@ async fn an_image_that_a_server_stands_on_is_not_deleted() {
     let file = qcow2(1, 4);
     first.imported(&place, "mini", &file).await;
     first.copied("mini").await;
-    let vms = Bucket::<Vm>::open(&first.ctx).await.unwrap();
+    let vms = Bucket::<Vm>::open(&first.other).await.unwrap();
     let delete = || DeleteImage { name: "mini".parse().unwrap() };
 
     let mut revisions = Vec::new();

@@ -111,7 +111,7 @@ struct Servers(Bucket<Vm>);
 impl Servers {
     /// One that runs on a node.
     async fn with_mail(front: &Front, node: &str) -> Self {
-        let servers = Self(Bucket::<Vm>::open(&front.ctx).await.unwrap());
+        let servers = Self(Bucket::<Vm>::open(&front.other).await.unwrap());
         let mut mail = server("mail", "mini", &"0".repeat(64));
         mail.state = vm::State::Running;
         mail.grant = Some(Grant { node: node.parse().unwrap(), generation: 1 });

@@ -130,7 +130,7 @@ async fn two_sites_share_a_store_and_bounded_disks_hold_what_is_in_use() {
     assert_eq!(first.running.app.metrics.served.get(), 0, "nothing travelled between the sites");
 
     // A server stands on each in turn, and that one is there.
-    let vms = Bucket::<Vm>::open(&first.ctx).await.unwrap();
+    let vms = Bucket::<Vm>::open(&first.other).await.unwrap();
     for (name, sha) in ["one", "two"].into_iter().zip(&shas) {
         let revision = vms.create(&server("mail", name, sha)).await.unwrap();
         eventually("it has what the server stands on, and nothing else", SOON, || async {

@@ -25,11 +25,9 @@ use tokio::net::TcpListener;
 use watari_chassis::{Context, clock, prometheus};
 use watari_contracts::scheduler::{EvacuateSite, WithdrawOutage};
 
-use crate::{Error, settings::alerts::Alerts};
+use crate::{Error, metric_names::ALERTS, settings::alerts::Alerts};
 use meaning::{Meaning, Webhook, meaning};
 
-/// Alerts taken, by what they led to.
-const ALERTS: &str = "watari_alerts_total";
 /// More than Alertmanager puts into one message in any sensible configuration.
 const MOST_BYTES: usize = 1 << 20;
 

@@ -142,6 +142,10 @@ impl Desk {
 
     /// Does what was begun, and writes down what came of it.
     async fn carry_out(&self, turn: Turn, begun: Fencing, commands: Commands) {
+        // Who stood still since that was written leads no more, and the node may be heard by now.
+        if !self.watch.ctx.may_act() {
+            return;
+        }
         let node = &turn.node;
         tracing::warn!(%node, act = ?begun.act, by = %begun.by, tries = begun.tries, "a node's power is being switched");
         let shutdown = self.watch.ctx.shutdown.clone();
@@ -278,4 +282,55 @@ fn case<'a>(desk: &Desk, busy: &BTreeSet<NodeName>, outages: &Snapshot<Outage>, 
         Means::Missing
     };
     Case { node, silent: desk.is_silent(&node.name), means }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use watari_chassis::{Context, Lease, config::Common};
+    use watari_contracts::Service;
+    use watari_testkit::{NatsServer, TempDir};
+
+    use super::*;
+    use crate::settings::{Settings, fencing::Controller};
+
+    async fn context(nats: &NatsServer) -> Context {
+        Context::new(Service::Monitor, &Common::at([nats.url()]).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_while_the_lease_held_is_not_done_once_it_holds_no_more() {
+        let (nats, dir) = (NatsServer::start(), TempDir::new());
+        let (ctx, other) = (context(&nats).await, context(&nats).await);
+        let sample = include_str!("../../../../shared/contracts/tests/golden/document.nodes.json");
+        let node: Node = serde_json::from_str::<Vec<_>>(sample).unwrap().swap_remove(0);
+        let watch = Watch::new(&ctx, Mirror::open(&ctx).await.unwrap(), Settings::embedded().unwrap()).unwrap();
+        let leadership = tokio::sync::watch::Sender::new(Leadership::Primary { epoch: 1 }).subscribe();
+        let desk = Desk::new(&watch, leadership);
+        let is_cut = |file: &str| {
+            let (desk, node, path) = (Arc::clone(&desk), node.clone(), dir.path().join(file));
+            async move {
+                let controller = Controller {
+                    node: Some(node.name.clone()),
+                    site: None,
+                    off: vec!["touch".to_owned(), path.display().to_string()],
+                    status: vec!["echo".to_owned(), "off".to_owned()],
+                    on: Vec::new(),
+                    secrets: BTreeMap::new(),
+                };
+                let commands = commands(&[controller], &node).unwrap();
+                let begun = Fencing::of(&node, Act::Off, BY_ITSELF.to_owned(), 1, Outcome::Begun, clock::now());
+                desk.carry_out(desk.take(&node.name).unwrap(), begun, commands).await;
+                path.exists()
+            }
+        };
+        assert!(is_cut("before").await, "it competes for no lease yet");
+
+        let ttl = Duration::from_secs(60);
+        let mut elsewhere = Lease::campaign(&other, Service::Monitor, ttl).await.unwrap();
+        elsewhere.wait_for(|leadership| leadership.epoch().is_some()).await.unwrap();
+        drop(Lease::campaign(&ctx, Service::Monitor, ttl).await.unwrap());
+        assert!(!is_cut("after").await, "another leads, though nobody has told it");
+    }
 }

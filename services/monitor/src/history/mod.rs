@@ -30,19 +30,11 @@ use watari_contracts::{
 };
 use watari_model::{OutageId, ProjectName, Refusal, Timestamp, VmName};
 
+use crate::metric_names::{HISTORY_AVAILABLE, HISTORY_CHANGES, HISTORY_FAILURES, HISTORY_ROWS};
 pub(crate) use keeper::keep;
 use store::{ANSWER, Store, StoreError};
 pub(crate) use store::{Filter, Place, SeenRow, Wanted};
 use usage::{Meter, Sum};
-
-/// 1 while the history can be read and written.
-pub(crate) const AVAILABLE: &str = "watari_history_available";
-/// Changes written down.
-pub(crate) const ADDED: &str = "watari_history_changes_total";
-/// Changes kept.
-pub(crate) const ROWS: &str = "watari_history_rows";
-/// Failures, by what failed.
-pub(crate) const FAILURES: &str = "watari_history_failures_total";
 
 /// What may fail.
 const KEEP: &str = "keep";
@@ -72,10 +64,10 @@ impl History {
     /// A history that the keeper has not opened yet.
     pub(crate) fn new(ctx: &Context) -> Result<Arc<Self>, prometheus::Error> {
         let metrics = Metrics {
-            available: IntGauge::new(AVAILABLE, "1 while the history can be read and written.")?,
-            added: IntCounter::new(ADDED, "Changes written down.")?,
-            rows: IntGauge::new(ROWS, "Changes kept.")?,
-            failures: IntCounterVec::new(Opts::new(FAILURES, "Failures of the history."), &["what"])?,
+            available: IntGauge::new(HISTORY_AVAILABLE, "1 while the history can be read and written.")?,
+            added: IntCounter::new(HISTORY_CHANGES, "Changes written down.")?,
+            rows: IntGauge::new(HISTORY_ROWS, "Changes kept.")?,
+            failures: IntCounterVec::new(Opts::new(HISTORY_FAILURES, "Failures of the history."), &["what"])?,
         };
         ctx.metrics.register(Box::new(metrics.available.clone()))?;
         ctx.metrics.register(Box::new(metrics.added.clone()))?;

@@ -6,10 +6,7 @@ use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 use watari_chassis::prometheus;
 use watari_model::{VmName, vm::Probe};
 
-/// Questions to servers' probes while an outage is under way, by what came: `answered`, `failed`.
-pub(super) const ANSWERS: &str = "watari_probe_answers_total";
-/// The longest time for which a server's users had no answer in an outage that is under way, by server and probe.
-pub(super) const LONGEST_GAP: &str = "watari_probe_longest_gap_seconds";
+use crate::metric_names::{PROBE_ANSWERS, PROBE_LONGEST_GAP};
 
 const ANSWERED: &str = "answered";
 const FAILED: &str = "failed";
@@ -27,8 +24,8 @@ impl Told {
     /// # Errors
     /// Another metric has the name.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let answers = IntCounterVec::new(Opts::new(ANSWERS, "Questions to probes, by what came."), &["came"])?;
-        let gap = Opts::new(LONGEST_GAP, "The longest time for which a server did not answer.");
+        let answers = IntCounterVec::new(Opts::new(PROBE_ANSWERS, "Questions to probes, by what came."), &["came"])?;
+        let gap = Opts::new(PROBE_LONGEST_GAP, "The longest time for which a server did not answer.");
         let longest_gap = GaugeVec::new(gap, &["vm", "probe"])?;
         registry.register(Box::new(answers.clone()))?;
         registry.register(Box::new(longest_gap.clone()))?;
@@ -76,6 +73,6 @@ mod tests {
             assert!(shown().lines().any(|shown| shown == line), "{line} is missing:\n{}", shown());
         }
         told.forget();
-        assert!(!shown().contains(LONGEST_GAP) && shown().contains(ANSWERS));
+        assert!(!shown().contains(PROBE_LONGEST_GAP) && shown().contains(PROBE_ANSWERS));
     }
 }

@@ -8,18 +8,10 @@ use super::{
     reading::{Answer, Reading},
     verdict::Verdict,
 };
-use crate::settings::power::UpsName;
-
-/// 1 while a UPS answers, by site and UPS.
-pub(super) const REACHABLE: &str = "watari_ups_reachable";
-/// 1 while it is on line, likewise; none while that is not known.
-pub(super) const ON_LINE: &str = "watari_ups_on_line";
-/// How full its battery is, from 0 to 1.
-pub(super) const CHARGE: &str = "watari_ups_charge_ratio";
-/// How long its battery would last.
-pub(super) const RUNTIME: &str = "watari_ups_runtime_seconds";
-/// 1 while the UPSes of a site say that it is on battery, by site; none while that cannot be told.
-pub(super) const ON_BATTERY: &str = "watari_site_on_battery";
+use crate::{
+    metric_names::{SITE_ON_BATTERY, UPS_CHARGE, UPS_ON_LINE, UPS_REACHABLE, UPS_RUNTIME},
+    settings::power::UpsName,
+};
 
 /// Cheap to clone: every clone is the same.
 #[derive(Clone)]
@@ -38,15 +30,14 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let of_ups = ["site", "ups"];
-        let charge = GaugeVec::new(Opts::new(CHARGE, "How full the UPS's battery is."), &of_ups)?;
+        let charge = GaugeVec::new(Opts::new(UPS_CHARGE, "How full the UPS's battery is."), &["site", "ups"])?;
         registry.register(Box::new(charge.clone()))?;
         Ok(Self {
-            reachable: gauge(REACHABLE, "1 while the UPS answers.", &of_ups)?,
-            on_line: gauge(ON_LINE, "1 while the UPS is on line.", &of_ups)?,
+            reachable: gauge(UPS_REACHABLE, "1 while the UPS answers.", &["site", "ups"])?,
+            on_line: gauge(UPS_ON_LINE, "1 while the UPS is on line.", &["site", "ups"])?,
             charge,
-            runtime: gauge(RUNTIME, "How long the UPS's battery would last.", &of_ups)?,
-            on_battery: gauge(ON_BATTERY, "1 while the site is on battery, by its UPSes.", &of_ups[..1])?,
+            runtime: gauge(UPS_RUNTIME, "How long the UPS's battery would last.", &["site", "ups"])?,
+            on_battery: gauge(SITE_ON_BATTERY, "1 while the site is on battery, by its UPSes.", &["site"])?,
         })
     }
 

@@ -107,6 +107,54 @@ async fn a_lost_or_spoilt_file_is_made_anew_from_the_streams() {
     }
 }
 
+/// A server of two hours ago, of which nothing was written down yet.
+fn old_server() -> Vm {
+    let golden = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
+    let mut vm = serde_json::from_str::<Vec<Vm>>(golden).unwrap().swap_remove(0);
+    vm.created_at = clock::now().minus_millis(7_200_000);
+    vm
+}
+
+/// The use of servers from an hour ago on.
+fn last_hour() -> ReportUsage {
+    let (from, until) = (clock::now().minus_millis(3_600_000), clock::now().plus_millis(3_600_000));
+    ReportUsage { from, until, vm: None, project: None, after: None, limit: None }
+}
+
+/// Once the history has as many writes of servers, they are these.
+async fn has_writes(bus: &Bus, what: &str, wanted: &[u64]) {
+    let revisions = || async { events(bus, "vms").await.iter().map(|event| event.revision).collect::<Vec<_>>() };
+    eventually(what, PATIENCE, || async { revisions().await.len() >= wanted.len() }).await;
+    assert_eq!(revisions().await, wanted, "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_made_anew_has_the_last_eight_writes_of_a_document_and_says_that_it_knows_no_more() {
+    let (nats, dir) = (NatsServer::start(), TempDir::new());
+    let bus = somebody(&nats).await;
+    let scheduler = Context::new(Service::Scheduler, &common(&nats)).await.unwrap();
+    let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
+    let (vm, window) = (old_server(), last_hour());
+    let first = Running::start(&nats, settings(&dir.path().join("first"))).await;
+    let mut last = vms.create(&vm).await.unwrap();
+    let mut written = vec![last];
+    has_writes(&bus, "it listens", &written).await;
+    for _ in 0..11 {
+        last = vms.update(&vm, last).await.unwrap();
+        written.push(last);
+    }
+    has_writes(&bus, "who was there has all of them", &written).await;
+    first.stop().await;
+
+    let second = Running::start(&nats, settings(&dir.path().join("second"))).await;
+    has_writes(&bus, "who comes later has what the bucket's stream still has", &written[4..]).await;
+    let used = ask(&bus, window).await.unwrap().servers.swap_remove(0);
+    assert_eq!((used.vm, used.servers), (vm.name, 1));
+    assert!((3_590..3_700).contains(&used.unknown_seconds), "before the eight it is told as unknown");
+    assert!(used.existed_seconds < 600, "and counted since");
+    second.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_history_everything_else_goes_on() {
     let (nats, dir) = (NatsServer::start(), TempDir::new());
@@ -228,16 +276,9 @@ async fn use_is_reported_of_a_window_and_of_nothing_else() {
     let bus = somebody(&nats).await;
     let scheduler = Context::new(Service::Scheduler, &common(&nats)).await.unwrap();
     let vms = Bucket::<Vm>::open(&scheduler).await.unwrap();
-    let golden = include_str!("../../../../shared/contracts/tests/golden/document.vms.json");
-    let documents: Vec<Vm> = serde_json::from_str(golden).unwrap();
-    let mut vm = documents.into_iter().next().unwrap();
-    let now = clock::now();
-    // Asked for long ago, and nothing was written down until now.
-    vm.created_at = now.minus_millis(7_200_000);
+    let (vm, window) = (old_server(), last_hour());
     vms.create(&vm).await.unwrap();
     let monitor = Running::start(&nats, settings(dir.path())).await;
-    let request = |from, until| ReportUsage { from, until, vm: None, project: None, after: None, limit: None };
-    let window = request(now.minus_millis(3_600_000), now.plus_millis(3_600_000));
     let used = eventually_some("use is reported", PATIENCE, || async {
         ask(&bus, window.clone()).await.ok()?.servers.into_iter().next()
     })
@@ -247,8 +288,9 @@ async fn use_is_reported_of_a_window_and_of_nothing_else() {
     assert!(used.existed_seconds < 600, "the future is not counted: {used:?}");
     let elsewhere = ReportUsage { project: Some("elsewhere".parse().unwrap()), ..window.clone() };
     assert_eq!(ask(&bus, elsewhere).await.unwrap().servers, []);
-    let other = ReportUsage { vm: Some("nobody".parse().unwrap()), ..window };
+    let other = ReportUsage { vm: Some("nobody".parse().unwrap()), ..window.clone() };
     assert_eq!(ask(&bus, other).await.unwrap().servers, []);
-    assert!(matches!(ask(&bus, request(now, now)).await.unwrap_err(), Refusal::OutOfRange { .. }));
+    let empty = ReportUsage { until: window.from, ..window };
+    assert!(matches!(ask(&bus, empty).await.unwrap_err(), Refusal::OutOfRange { .. }));
     monitor.stop().await;
 }

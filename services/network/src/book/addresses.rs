@@ -17,7 +17,7 @@ use watari_model::{
     vm::Desired,
 };
 
-use super::{Book, no_answer};
+use super::{Book, no_answer, unwritten};
 use crate::{index::Owner, wanted};
 
 /// So often a change is tried when somebody else writes the document at the same time.
@@ -67,7 +67,7 @@ impl Book {
                 // What the mirror did not show yet.
                 Err(WriteError::Exists { .. }) if request.address.is_some() => return Err(held(&new.network, address)),
                 Err(WriteError::Exists { .. }) => {}
-                Err(error) => return Err(no_answer("addresses", &error)),
+                Err(error) => return Err(unwritten("addresses", &error)),
             }
         }
         Err(Refusal::PublicRangeExhausted { network: network.name.to_string(), size: network.drawable().to_string() })
@@ -135,7 +135,7 @@ impl Book {
                     return Ok(view(&there.value));
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer("addresses", &error)),
+                Err(error) => return Err(unwritten("addresses", &error)),
             }
         }
         Err(no_answer("addresses", &"others write the document without end"))
@@ -231,7 +231,7 @@ impl Book {
                     return Ok(view(&value));
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer("addresses", &error)),
+                Err(error) => return Err(unwritten("addresses", &error)),
             }
         }
         Err(no_answer("addresses", &"others write the document without end"))

@@ -10,7 +10,7 @@ use watari_model::{
     said,
 };
 
-use super::{Book, no_answer};
+use super::{Book, no_answer, unwritten};
 use crate::{index::Owner, wanted};
 
 /// The index is built anew before a range is called exhausted, but not more often than this.
@@ -168,9 +168,9 @@ impl Book {
             vm_uuid: owner.uuid.clone(),
             created_at: clock::now(),
         };
-        let doubt = |error: &dyn std::fmt::Display| {
+        let doubt = |refusal: Refusal| {
             self.index(epoch).index.doubt(&network.name, address, clock::boot_millis());
-            Err(no_answer("ports", error))
+            Err(refusal)
         };
         match self.ports.create(&port).await {
             Ok(_) => {
@@ -191,9 +191,9 @@ impl Book {
                     self.index(epoch).index.yielded(&network.name, address);
                     Ok(Written::Taken(None))
                 }
-                Err(error) => doubt(&error),
+                Err(error) => doubt(no_answer("ports", &error)),
             },
-            Err(error) => doubt(&error),
+            Err(error) => doubt(unwritten("ports", &error)),
         }
     }
 }

@@ -13,22 +13,15 @@ use std::{
 
 use prometheus::{IntGauge, IntGaugeVec, Opts};
 use tokio::sync::{OnceCell, RwLock};
-use watari_chassis::{Context, Mirror, Stopped, clock, prometheus};
+use watari_chassis::{Context, Mirror, Stopped, WriteError, clock, prometheus};
+use watari_contracts::Service;
 use watari_model::{Refusal, address::PublicAddress, network::Network, network::Port, node::Node, vm::Vm};
 
 use crate::{
     index::{Index, Owner, Usage},
+    metric_names::{ADDRESSES_FREE, ADDRESSES_USED, PORTS_ORPHANED, PORTS_ORPHANED_ALARM},
     settings::Addresses,
 };
-
-/// Addresses in use, by network.
-pub(crate) const USED: &str = "watari_addresses_used";
-/// Addresses of the range that are left, by network.
-pub(crate) const FREE: &str = "watari_addresses_free";
-/// Ports whose server is gone.
-pub(crate) const ORPHANS: &str = "watari_ports_orphaned";
-/// 1 while ports without servers are kept because too many lost theirs at once.
-pub(crate) const ALARM: &str = "watari_ports_orphaned_alarm";
 
 /// How long an unacknowledged write may still arrive: longer than any request of this process
 /// waits, and a re-list of the mirror apart.
@@ -195,10 +188,10 @@ impl Hash for HashOf<'_> {
 impl Metrics {
     fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            used: IntGaugeVec::new(Opts::new(USED, "Addresses in use."), &["network"])?,
-            free: IntGaugeVec::new(Opts::new(FREE, "Addresses of the range that are left."), &["network"])?,
-            orphans: IntGauge::new(ORPHANS, "Ports whose server is gone.")?,
-            alarm: IntGauge::new(ALARM, "1 while too many ports have lost their servers at once.")?,
+            used: IntGaugeVec::new(Opts::new(ADDRESSES_USED, "Addresses in use."), &["network"])?,
+            free: IntGaugeVec::new(Opts::new(ADDRESSES_FREE, "Addresses of the range that are left."), &["network"])?,
+            orphans: IntGauge::new(PORTS_ORPHANED, "Ports whose server is gone.")?,
+            alarm: IntGauge::new(PORTS_ORPHANED_ALARM, "1 while too many ports have lost their servers at once.")?,
         };
         registry.register(Box::new(metrics.used.clone()))?;
         registry.register(Box::new(metrics.free.clone()))?;
@@ -208,7 +201,13 @@ impl Metrics {
     }
 }
 
-/// The bucket did not acknowledge, or cannot be read.
+/// A document was not written, since another leads, or nobody knows whether it was.
+pub(crate) fn unwritten(bucket: &str, error: &WriteError) -> Refusal {
+    tracing::warn!(%error, "a document of the bucket {bucket} was not written");
+    error.refusal(Service::Network, &format!("the bucket {bucket}"))
+}
+
+/// The bucket cannot be read, or takes nothing.
 fn no_answer(what: &str, error: &dyn std::fmt::Display) -> Refusal {
     tracing::warn!(%error, "the bucket {what} did not answer");
     Refusal::NoAnswer { who: format!("the bucket {what}") }

@@ -10,7 +10,7 @@ use watari_model::{
     said,
 };
 
-use super::{Book, no_answer};
+use super::{Book, no_answer, unwritten};
 use crate::wanted;
 
 /// So many servers are named when a network is in use.
@@ -53,7 +53,7 @@ impl Book {
                 Ok(None) | Err(ReadError::Unreadable(_)) => Err(Refusal::NetworkExists { network: key }),
                 Err(error) => Err(no_answer("networks", &error)),
             },
-            Err(error) => Err(no_answer("networks", &error)),
+            Err(error) => Err(unwritten("networks", &error)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Book {
                     return Ok(view);
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer("networks", &error)),
+                Err(error) => return Err(unwritten("networks", &error)),
             }
         }
         Err(no_answer("networks", &"others write the document without end"))

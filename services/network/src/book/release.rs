@@ -6,7 +6,7 @@ use watari_chassis::WriteError;
 use watari_contracts::network::ReleasePorts;
 use watari_model::{NetworkName, Refusal, network::port_key};
 
-use super::{Book, allocate::owner, no_answer};
+use super::{Book, allocate::owner, no_answer, unwritten};
 use crate::index::Owner;
 
 /// So often a deletion is tried when somebody else writes the document at the same time.
@@ -55,7 +55,7 @@ impl Book {
                     return Ok(Given::Back);
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer("ports", &error)),
+                Err(error) => return Err(unwritten("ports", &error)),
             }
         }
         Err(no_answer("ports", &"others write the document without end"))

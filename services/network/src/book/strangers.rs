@@ -12,7 +12,7 @@ use watari_model::{
 use super::{
     Book,
     allocate::{Written, owner},
-    no_answer,
+    no_answer, unwritten,
 };
 use crate::{strangers, wanted};
 
@@ -147,7 +147,7 @@ impl Book {
                     return Ok(value);
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer("networks", &error)),
+                Err(error) => return Err(unwritten("networks", &error)),
             }
         }
         Err(no_answer("networks", &"others write the document without end"))

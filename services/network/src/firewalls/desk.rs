@@ -13,7 +13,7 @@ use watari_model::{
 };
 
 use super::{Firewalls, TRIES, no_answer, unknown};
-use crate::wanted;
+use crate::{book::unwritten, wanted};
 
 /// Adds the endpoints to the service's own.
 pub(crate) fn server(server: Server, firewalls: &Arc<Firewalls>) -> Server {
@@ -86,7 +86,7 @@ impl Firewalls {
                 let (there, _) = self.newest(&group.name).await?;
                 self.repeated(&group.request_id, &group.rules, &there)
             }
-            Err(error) => Err(no_answer(&error)),
+            Err(error) => Err(unwritten("firewalls", &error)),
         }
     }
 
@@ -124,7 +124,7 @@ impl Firewalls {
                     return Ok(self.view(&group));
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer(&error)),
+                Err(error) => return Err(unwritten("firewalls", &error)),
             }
         }
         Err(no_answer(&"others write the document without end"))

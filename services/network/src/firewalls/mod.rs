@@ -18,7 +18,7 @@ use watari_model::{
     vm::Vm,
 };
 
-use crate::settings;
+use crate::{book::unwritten, settings};
 
 pub(crate) use desk::server;
 
@@ -134,7 +134,7 @@ impl Firewalls {
                     return Ok(self.view(&group));
                 }
                 Err(WriteError::Conflict { .. }) => {}
-                Err(error) => return Err(no_answer(&error)),
+                Err(error) => return Err(unwritten("firewalls", &error)),
             }
         }
         Err(no_answer(&"others write the document without end"))
@@ -145,7 +145,7 @@ fn unknown(name: &FirewallName) -> Refusal {
     Refusal::FirewallUnknown { firewall: name.to_string() }
 }
 
-/// The bucket did not acknowledge, or cannot be read.
+/// The bucket cannot be read, or takes nothing.
 fn no_answer(error: &dyn std::fmt::Display) -> Refusal {
     tracing::warn!(%error, "the bucket firewalls did not answer");
     Refusal::NoAnswer { who: "the bucket firewalls".to_owned() }

@@ -126,7 +126,8 @@ impl Courier {
                 left.delete(0).map_err(failed)?;
             }
             let volume = StorageVol::create_xml(&way.pool, &volume_xml(&parcel)?, 0).map_err(failed)?;
-            let took = sample(&way.connect, &volume);
+            let send = |offset, bytes: &[u8]| upload(&way.connect, &volume, offset, bytes);
+            let took = sample(|bytes| volume.resize(bytes, 0), send);
             if let Err(error) = volume.delete(0) {
                 tracing::debug!(%error, "what was sent to measure the way stays there until the next time");
             }
@@ -136,15 +137,19 @@ impl Courier {
     }
 }
 
-/// How long the samples took, but for the first, with which the connection is still slow.
-fn sample(connect: &Connect, volume: &StorageVol) -> std::result::Result<Duration, VirtError> {
+/// How long the samples took, but for the first, with which the connection is still slow. Each is sent where the one before
+/// ends, once there is room for so many bytes in all.
+fn sample<E>(
+    mut make_room: impl FnMut(u64) -> std::result::Result<(), E>,
+    mut send: impl FnMut(u64, &[u8]) -> std::result::Result<(), E>,
+) -> std::result::Result<Duration, E> {
     let bytes = vec![0; usize::try_from(SAMPLE).unwrap_or(0)];
     let mut took = Duration::ZERO;
     for sample in 0..SAMPLES {
         let offset = sample * SAMPLE;
-        volume.resize(offset + SAMPLE, 0)?;
+        make_room(offset + SAMPLE)?;
         let begun = Instant::now();
-        upload(connect, volume, offset, &bytes)?;
+        send(offset, &bytes)?;
         if sample > 0 {
             took += begun.elapsed();
         }
@@ -319,6 +324,31 @@ mod tests {
         assert_eq!(read(&parcel, 0, 8).unwrap(), b"\0\0\0\0 and");
         assert_eq!(read(&parcel, 4, 4).unwrap(), b" and");
         assert!(read(&parcel, 4, 400).is_err(), "a file that is shorter than it was said to be");
+    }
+
+    #[test]
+    fn to_measure_a_way_no_more_is_sent_than_one_piece_and_nothing_after_a_failure() {
+        let (mut room, mut sent) = (0, Vec::new());
+        let make_room = |bytes| {
+            room = bytes;
+            Ok::<_, &str>(())
+        };
+        let send = |offset, bytes: &[u8]| {
+            sent.push((offset, bytes.len() as u64));
+            Ok(())
+        };
+        sample(make_room, send).unwrap();
+        assert_eq!((room, sent.iter().map(|(_, bytes)| bytes).sum::<u64>()), (PIECE, PIECE));
+        assert!(sent.iter().all(|(offset, bytes)| offset % SAMPLE == 0 && *bytes == SAMPLE), "{sent:?}");
+        let mut tries = 0;
+        let broken = sample(
+            |_| Ok(()),
+            |_, _| {
+                tries += 1;
+                if tries == 2 { Err("gone") } else { Ok(()) }
+            },
+        );
+        assert_eq!((broken, tries), (Err("gone"), 2));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watari_chassis::clock;
 use watari_contracts::agent::{Answer, Brought, DropLayers, MeasureWay, Measuring, NodeFacts, Progress, SendAhead};
 use watari_model::{Refusal, node::Carried};
@@ -103,12 +103,7 @@ impl Couriers {
     pub async fn measure(&self, node: &Arc<Node>, order: MeasureWay) -> Result<Measuring, Refusal> {
         node.heed(&order.order).await?;
         let target_uri = crate::actor::target_uri(&order.address)?;
-        let is_sending = self.desk().values().any(|sending| sending.progress() == Progress::Working);
-        let place = Arc::clone(&self.measuring).try_acquire_owned();
-        let Ok(place) = place else { return Ok(Measuring { begun: false }) };
-        if is_sending || node.facts.is_copying() {
-            return Ok(Measuring { begun: false });
-        }
+        let Some(place) = self.turn_to_measure(node.facts.is_copying()) else { return Ok(Measuring { begun: false }) };
         let (node, couriers) = (Arc::clone(node), self.clone());
         tokio::spawn(async move {
             let courier = node.hypervisor.courier(target_uri);
@@ -120,6 +115,13 @@ impl Couriers {
             drop(place);
         });
         Ok(Measuring { begun: true })
+    }
+
+    /// The right to measure a way, until it is dropped; none while something travels, or another way is measured.
+    fn turn_to_measure(&self, is_copying: bool) -> Option<OwnedSemaphorePermit> {
+        let is_sending = self.desk().values().any(|sending| sending.progress() == Progress::Working);
+        let place = Arc::clone(&self.measuring).try_acquire_owned().ok();
+        place.filter(|_| !is_sending && !is_copying)
     }
 
     /// Begins to send a server's frozen layers, or says how far that is.

@@ -34,6 +34,19 @@ fn the_same_order_asks_and_another_one_takes_its_place() {
 }
 
 #[test]
+fn one_way_is_measured_at_a_time_and_none_while_anything_travels() {
+    let couriers = Couriers::default();
+    let turn = couriers.turn_to_measure(false);
+    assert!(turn.is_some() && couriers.turn_to_measure(false).is_none(), "two are measured at the same time");
+    drop(turn);
+    assert!(couriers.turn_to_measure(true).is_none(), "a server is being copied");
+    let sending = couriers.seat(&order("first")).unwrap();
+    assert!(couriers.turn_to_measure(false).is_none(), "a disk is being sent ahead");
+    sending.tell(Progress::Done);
+    assert!(couriers.turn_to_measure(false).is_some(), "who had no turn keeps it from others");
+}
+
+#[test]
 fn how_it_ended_is_told_to_whoever_asked_for_it_and_once() {
     let couriers = Couriers::default();
     couriers.seat(&order("first")).unwrap().tell(Progress::Done);

@@ -18,19 +18,8 @@ use watari_chassis::prometheus::{
     proto::MetricFamily,
 };
 
+use crate::metric_names::{HOST_CPU, HOST_DISK, HOST_FILE_SYSTEM, HOST_MEMORY, HOST_NETWORK};
 use kernel::Ways;
-
-/// Processor time of the machine, of all processors together, by mode as in proc(5); what guests use is `user`.
-pub const CPU: &str = "watari_host_cpu_seconds_total";
-/// Memory of the machine: `total`, `available` to whoever asks for more, `swap` and `swap-free`.
-pub const MEMORY: &str = "watari_host_memory_bytes";
-/// File systems of the agent's folders, `disks` and `images`: `total`, `free`.
-pub const FILE_SYSTEM: &str = "watari_host_filesystem_bytes";
-/// Bytes of the block devices that these folders are on, by way: `read`, `written`. None where that is no single device.
-pub const DISK: &str = "watari_host_disk_bytes_total";
-/// Bytes of the interfaces by which the machine reaches others, guests' own and bridges but those of segments left out, by way:
-/// `received`, `sent`.
-pub const NETWORK: &str = "watari_host_network_bytes_total";
 
 /// The most interfaces that are shown, the first by name: an engine of containers makes new ones all the time.
 const MOST_INTERFACES: usize = 16;
@@ -76,11 +65,11 @@ impl Figures {
         let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let bytes = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         Ok(Self {
-            cpu: CounterVec::new(Opts::new(CPU, "Processor time of the machine."), &["mode"])?,
-            memory: gauge(MEMORY, "Memory of the machine.", &["which"])?,
-            file_system: gauge(FILE_SYSTEM, "File systems of the agent's folders.", &["folder", "which"])?,
-            disk: bytes(DISK, "Bytes of the block devices under the agent's folders.", &["folder", "way"])?,
-            network: bytes(NETWORK, "Bytes of the machine's interfaces.", &["interface", "way"])?,
+            cpu: CounterVec::new(Opts::new(HOST_CPU, "Processor time of the machine."), &["mode"])?,
+            memory: gauge(HOST_MEMORY, "Memory of the machine.", &["which"])?,
+            file_system: gauge(HOST_FILE_SYSTEM, "File systems of the agent's folders.", &["folder", "which"])?,
+            disk: bytes(HOST_DISK, "Bytes of the block devices under the agent's folders.", &["folder", "way"])?,
+            network: bytes(HOST_NETWORK, "Bytes of the machine's interfaces.", &["interface", "way"])?,
         })
     }
 
@@ -206,7 +195,7 @@ mod tests {
         fs::write(dir.path().join("stat"), "cpu  100 0 0 0\n").unwrap();
         // A counter that is read twice has not grown by that.
         let told = shown(&here(&dir), 2);
-        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with(NETWORK)).collect();
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with(HOST_NETWORK)).collect();
         assert_eq!(lines.len(), 4, "{told}");
         assert!(lines.contains(&"watari_host_network_bytes_total{interface=\"eth0\",way=\"sent\"} 2"), "{told}");
         assert!(lines.iter().any(|line| line.contains("br0")), "{told}");
@@ -219,7 +208,7 @@ mod tests {
         }
         fs::write(dir.path().join("net/dev"), dev).unwrap();
         let told = shown(&here(&dir), 1);
-        assert_eq!(told.lines().filter(|line| line.starts_with(NETWORK)).count(), 2 * MOST_INTERFACES);
+        assert_eq!(told.lines().filter(|line| line.starts_with(HOST_NETWORK)).count(), 2 * MOST_INTERFACES);
     }
 
     #[test]

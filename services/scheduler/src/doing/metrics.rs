@@ -1,4 +1,4 @@
-//! What the scheduler counts. Names are constants, so that alerts can be checked against them.
+//! What the scheduler counts.
 
 use std::{
     collections::HashMap,
@@ -16,55 +16,14 @@ use watari_model::{
 };
 
 use super::{quotas::Quotas, standing::Standing as Standings};
-use crate::core::{Outlook, Snapshot};
-
-/// Actions done, by verb and outcome.
-pub const ACTIONS: &str = "watari_scheduler_actions_total";
-/// Alarms told: what should not be, and is left alone.
-pub const ALARMS: &str = "watari_scheduler_alarms_total";
-/// Servers by state.
-pub const VMS: &str = "watari_scheduler_vms";
-/// Servers that are to run and stand still on their nodes for no order.
-pub(super) const VMS_STILL: &str = "watari_scheduler_servers_standing_still";
-/// Migrations ended, by how.
-pub const MIGRATIONS: &str = "watari_scheduler_migrations_total";
-/// Migrations ended that were to relieve an overloaded node, by how.
-pub(super) const RELIEFS: &str = "watari_scheduler_reliefs_total";
-/// How long an arrived copy stood paused until it was resumed: the price of the paused protocol.
-pub const PAUSE_SECONDS: &str = "watari_scheduler_migration_pause_seconds";
-/// How long a server stood still by QEMU's account.
-pub const DOWNTIME_SECONDS: &str = "watari_scheduler_migration_downtime_seconds";
-/// Bytes that travelled in migrations that completed, by kind: `memory`, `disk`.
-pub(super) const MIGRATION_BYTES: &str = "watari_scheduler_migration_bytes_total";
-/// How long migrations that completed took, from the start of copying to the server seen running at the target.
-pub(super) const MIGRATION_SECONDS: &str = "watari_scheduler_migration_duration_seconds";
-/// How long deciding takes.
-pub const DECIDE_SECONDS: &str = "watari_scheduler_decide_seconds";
-
-/// Outages by how they stand: proposed, scheduled, under way, paused.
-pub const OUTAGES: &str = "watari_scheduler_outages";
-/// Of the next scheduled outage of a site: its servers, by what would become of them now: `leaves`, `stays`,
-/// `by-policy` (it stays because somebody wants it so), `off`.
-pub const OUTAGE_SERVERS: &str = "watari_scheduler_outage_servers";
-/// When its evacuation begins, in Unix time: `… - time()` is how long that is from now.
-pub const OUTAGE_BEGINS: &str = "watari_scheduler_outage_begins_timestamp_seconds";
-/// When its power goes, in Unix time.
-pub const OUTAGE_POWER_OFF: &str = "watari_scheduler_outage_power_off_timestamp_seconds";
-/// How long its evacuation would take by what travelled the last times; absent while that is not known.
-pub const OUTAGE_ESTIMATED: &str = "watari_scheduler_outage_estimated_seconds";
-
-/// Bytes of base images that would travel in its evacuation besides, since no other site has them.
-pub const OUTAGE_BASES: &str = "watari_scheduler_outage_base_bytes";
-
-/// Its servers that could not leave, by the code of the reason.
-pub const OUTAGE_REASONS: &str = "watari_scheduler_outage_staying_servers";
-
-/// Its servers that could leave, but of whom something is to be said beforehand, by its code: `outage.too-busy` is one that writes
-/// faster than its copy travels.
-pub(super) const OUTAGE_WARNINGS: &str = "watari_scheduler_outage_warned_servers";
-
-/// Of a hundred of its servers that have to leave, so many could: 100 if all could.
-pub(super) const OUTAGE_SCORE: &str = "watari_scheduler_outage_readiness_score";
+use crate::{
+    core::{Outlook, Snapshot},
+    metric_names::{
+        ACTIONS, ALARMS, DECIDE_SECONDS, DOWNTIME_SECONDS, MIGRATION_BYTES, MIGRATION_SECONDS, MIGRATIONS,
+        OUTAGE_BASES, OUTAGE_BEGINS, OUTAGE_ESTIMATED, OUTAGE_POWER_OFF, OUTAGE_REASONS, OUTAGE_SCORE, OUTAGE_SERVERS,
+        OUTAGE_WARNINGS, OUTAGES, PAUSE_SECONDS, RELIEFS, VMS, VMS_STILL,
+    },
+};
 
 /// What must last so long before it is told; a document may be younger than a fact.
 const ALARM_AFTER_MS: u64 = 10_000;

@@ -25,14 +25,6 @@ use watari_model::{
     vm::{State, Vm},
 };
 
-/// The metrics' names.
-pub mod names {
-    pub use super::metrics::{
-        ACTIONS, ALARMS, DECIDE_SECONDS, DOWNTIME_SECONDS, MIGRATIONS, OUTAGE_BASES, OUTAGE_BEGINS, OUTAGE_ESTIMATED,
-        OUTAGE_POWER_OFF, OUTAGE_REASONS, OUTAGE_SERVERS, OUTAGES, PAUSE_SECONDS, VMS,
-    };
-}
-
 pub(crate) use memory::Memory;
 pub(crate) use metrics::Metrics;
 

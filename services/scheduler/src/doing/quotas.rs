@@ -13,11 +13,7 @@ use watari_model::{
     size::{GIB, MIB},
 };
 
-/// What a project has, whether its servers run or not, by kind: `servers`, `vcpus`, `memory_bytes`, `disk_bytes`, and of
-/// the last what is `kept_disk_bytes`, `snapshots_bytes`.
-pub(super) const USED: &str = "watari_scheduler_project_used";
-/// What a project may have, by the first four of these kinds; absent where there is no bound.
-pub(super) const QUOTA: &str = "watari_scheduler_project_quota";
+use crate::metric_names::{PROJECT_QUOTA, PROJECT_USED};
 
 /// The handles. Cloning shares them.
 #[derive(Clone)]
@@ -29,8 +25,11 @@ pub(crate) struct Quotas {
 impl Quotas {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauges =
-            |name: &str, help: &str| added(registry, IntGaugeVec::new(Opts::new(name, help), &["project", "kind"])?);
-        Ok(Self { used: gauges(USED, "What a project has")?, quota: gauges(QUOTA, "What a project may have")? })
+            |name: &str, help: &str, labels: &[&str]| added(registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
+        Ok(Self {
+            used: gauges(PROJECT_USED, "What a project has", &["project", "kind"])?,
+            quota: gauges(PROJECT_QUOTA, "What a project may have", &["project", "kind"])?,
+        })
     }
 
     /// Whoever does not lead shows none.

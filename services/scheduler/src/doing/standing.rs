@@ -6,34 +6,13 @@ use watari_chassis::{
 };
 use watari_model::outage::State;
 
-use crate::core::{Progress, Readiness, Traffic, UNDER_WAY};
-
-/// Actions that are being done: orders to agents, writes of documents. The most is `orders.in_flight`.
-pub(super) const IN_HAND: &str = "watari_scheduler_actions_in_hand";
-/// Migrations that are not over, by state.
-pub(super) const UNDER_WAY_MIGRATIONS: &str = "watari_scheduler_migrations_under_way";
-/// Bytes of memory and disk of the migrations that copy, `sent` and `left`, by their sources' last words.
-pub(super) const TRANSFER_BYTES: &str = "watari_scheduler_transfer_bytes";
-/// How fast all migrations that copy send, in bytes a second.
-pub(super) const TRANSFER_RATE: &str = "watari_scheduler_transfer_bytes_per_second";
-/// How fast the servers that are being copied write to their memory, in bytes a second.
-pub(super) const TRANSFER_DIRTIED: &str = "watari_scheduler_transfer_dirtied_bytes_per_second";
-/// 1 for how a site stands: `active`, or the state of its outage: `evacuating`, `evacuated`, `returning`.
-pub(super) const SITE_STATE: &str = "watari_scheduler_site_state";
-/// Servers of a site's outage that is under way, by how far they are: `moved`, `moving`, `waiting`, `failed`.
-pub(super) const EVACUATION_SERVERS: &str = "watari_scheduler_evacuation_servers";
-/// How long leaving a site still takes by what travelled the last times: 0 if nobody is leaving, absent while it is not
-/// known.
-pub(super) const EVACUATION_LEFT: &str = "watari_scheduler_evacuation_left_seconds";
-/// When the power of a site that is being left, or was, goes, in Unix time; absent where nobody has said.
-pub(super) const EVACUATION_POWER_OFF: &str = "watari_scheduler_evacuation_power_off_timestamp_seconds";
-/// Servers of a site by what would become of them if it were emptied now: `leaves`, `stays`, `by-policy` (it stays
-/// because somebody wants it so), `off`.
-pub(super) const READY_SERVERS: &str = "watari_scheduler_readiness_servers";
-/// Of a hundred servers of a site that would have to leave if it were emptied now, so many could: 100 if all could.
-pub(super) const READY_SCORE: &str = "watari_scheduler_readiness_score";
-/// How long emptying a site would take now by what travelled the last times; absent while that is not known.
-pub(super) const READY_SECONDS: &str = "watari_scheduler_readiness_seconds";
+use crate::{
+    core::{Progress, Readiness, Traffic, UNDER_WAY},
+    metric_names::{
+        ACTIONS_IN_HAND, EVACUATION_LEFT, EVACUATION_POWER_OFF, EVACUATION_SERVERS, MIGRATIONS_UNDER_WAY, READY_SCORE,
+        READY_SECONDS, READY_SERVERS, SITE_STATE, TRANSFER_BYTES, TRANSFER_DIRTIED, TRANSFER_RATE,
+    },
+};
 
 /// Each with its word; no state of an outage is how an active site stands.
 const STANDINGS: [(&str, Option<State>); 4] = [
@@ -66,8 +45,8 @@ impl Standing {
             |name: &str, help: &str, labels: &[&str]| added(registry, IntGaugeVec::new(Opts::new(name, help), labels)?);
         let gauge = |name: &str, help: &str| added(registry, IntGauge::new(name, help)?);
         Ok(Self {
-            in_hand: gauge(IN_HAND, "Actions that are being done")?,
-            migrations: gauges(UNDER_WAY_MIGRATIONS, "Migrations that are not over", &["state"])?,
+            in_hand: gauge(ACTIONS_IN_HAND, "Actions that are being done")?,
+            migrations: gauges(MIGRATIONS_UNDER_WAY, "Migrations that are not over", &["state"])?,
             bytes: gauges(TRANSFER_BYTES, "Bytes of the migrations that copy", &["which"])?,
             rate: gauge(TRANSFER_RATE, "How fast they send")?,
             dirtied: gauge(TRANSFER_DIRTIED, "How fast their servers write to memory")?,

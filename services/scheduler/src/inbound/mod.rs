@@ -20,13 +20,16 @@ use std::{
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use watari_chassis::{Call, Entry, Mirror, ReadError, Server, WriteError};
-use watari_contracts::scheduler::{
-    AddKey, CancelMigration, CancelOutage, CreateProject, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey,
-    DeleteProject, DeleteSnapshot, DeleteVm, DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration, GetOutage,
-    GetProject, GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites, ListVms, MigrateVm,
-    PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RehearseOutage, RescheduleOutage, ResizeVm,
-    ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, SetProject, ShutDownNodes, StartOutage, StartVm, StopVm,
-    TellPower, VmConsole, VmConsoleLog, VmScreenshot, WithdrawOutage,
+use watari_contracts::{
+    Service,
+    scheduler::{
+        AddKey, CancelMigration, CancelOutage, CreateProject, CreateSnapshot, CreateVm, DeleteDisk, DeleteKey,
+        DeleteProject, DeleteSnapshot, DeleteVm, DrainNode, EditVm, EvacuateSite, GetDisk, GetKey, GetMigration,
+        GetOutage, GetProject, GetVm, ListDisks, ListKeys, ListMigrations, ListOutages, ListProjects, ListSites,
+        ListVms, MigrateVm, PauseOutage, PlanOutage, PreseedVm, PromoteFrontEnd, RebootVm, RehearseOutage,
+        RescheduleOutage, ResizeVm, ResumeOutage, ReturnSite, RevertSnapshot, ScheduleOutage, SetProject,
+        ShutDownNodes, StartOutage, StartVm, StopVm, TellPower, VmConsole, VmConsoleLog, VmScreenshot, WithdrawOutage,
+    },
 };
 use watari_model::{Document, Refusal, Said, said};
 
@@ -151,10 +154,10 @@ async fn newest<T: Document>(mirror: &Mirror<T>, key: &str) -> Result<Option<Arc
     }
 }
 
-/// What a write that is not known to have been made is to the caller: to be repeated.
+/// What a write that was not made, or is not known to have been, is to the caller: to be repeated.
 fn unwritten(error: &WriteError) -> Refusal {
     tracing::warn!(%error, "an intent was not stored");
-    Refusal::NoAnswer { who: "the bus".to_owned() }
+    error.refusal(Service::Scheduler, "the bus")
 }
 
 /// The most bytes of an answer, about: NATS takes one of a MiB.

@@ -10,7 +10,8 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use watari_model::Document;
+use watari_contracts::Service;
+use watari_model::{Document, Refusal};
 
 use super::{Bucket, Entry, Revision, Written};
 use crate::{LeaseDocument, act, clock, run::chain, telemetry::trace};
@@ -46,6 +47,18 @@ pub enum WriteError {
         /// Why.
         detail: String,
     },
+}
+
+impl WriteError {
+    /// What it is to whoever asked `service` for it. Who leads no more has not written it, and says so: whoever asks again
+    /// reaches the primary. Otherwise nobody knows whether it was written, and `who` gave no answer.
+    #[must_use]
+    pub fn refusal(&self, service: Service, who: &str) -> Refusal {
+        match self {
+            Self::NotLeading { .. } => Refusal::NotPrimary { service: service.name().to_owned() },
+            Self::Exists { .. } | Self::Conflict { .. } | Self::Bus { .. } => Refusal::NoAnswer { who: who.to_owned() },
+        }
+    }
 }
 
 /// The same below the level of documents.
@@ -237,4 +250,19 @@ pub(super) fn is_conflict(error: &PublishError) -> bool {
             .source()
             .and_then(|source| source.downcast_ref::<jetstream::Error>())
             .is_some_and(|source| source.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leads_no_more_says_so_to_whoever_asked_and_of_what_was_not_acknowledged_nobody_knows() {
+        let key = || "mail".to_owned();
+        let told = |error: WriteError| error.refusal(Service::Network, "the bucket ports");
+        let overtaken = Refusal::NotPrimary { service: "network".to_owned() };
+        assert_eq!(told(WriteError::NotLeading { key: key() }), overtaken);
+        let unknown = Refusal::NoAnswer { who: "the bucket ports".to_owned() };
+        assert_eq!(told(WriteError::Bus { key: key(), detail: String::new() }), unknown);
+    }
 }

@@ -55,6 +55,7 @@ fn without_a_file_the_defaults_hold() {
     let loaded = load_all::<Own>("no-such-service", OWN, &Options::default()).unwrap();
     assert_eq!((loaded.own.limits.servers, loaded.common.limits.in_flight), (1000, 256));
     assert!(loaded.own.networks.segments.is_empty());
+    assert_eq!(loaded.common.telemetry.otlp, "", "nobody has asked for traces");
 }
 
 #[test]

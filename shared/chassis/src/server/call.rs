@@ -14,8 +14,9 @@ pub struct Call {
     pub asker: String,
     /// The project to whose servers the asker is bound, by the same server's word; none for everybody else.
     pub project: Option<String>,
-    /// The trace that the request belongs to. What the handler sends belongs to it by itself.
-    pub trace: TraceParent,
+    /// The trace that the request belongs to, if it came with one or this process makes one. What the handler sends belongs
+    /// to it by itself.
+    pub trace: Option<TraceParent>,
     /// The epoch under which this process answers; none for a service without a lease.
     pub epoch: Option<u64>,
 }

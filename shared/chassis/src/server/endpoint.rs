@@ -106,10 +106,17 @@ impl Endpoint {
             _ => {}
         }
         let begun = Instant::now();
-        let parent = trace::extract(message.headers.as_ref()).unwrap_or_else(trace::TraceParent::fresh);
-        let span = info_span!("request", endpoint = self.name, trace_id = parent.trace_id());
-        // Without an exporter there is no span to give a parent to.
-        let _ = span.set_parent(parent.as_parent());
+        let mut parent = trace::extract(message.headers.as_ref());
+        // Fields are put together only of a span that somebody wants: an exporter, or lines of this level. So is the id.
+        let span = info_span!(
+            "request",
+            endpoint = self.name,
+            trace_id = parent.get_or_insert_with(trace::TraceParent::fresh).trace_id()
+        );
+        if let Some(parent) = parent {
+            // Without an exporter there is no span to give a parent to.
+            let _ = span.set_parent(parent.as_parent());
+        }
         let handled = match standing {
             _ if act::is_hidden(message.headers.as_ref()) => {
                 Err(Refusal::Malformed { detail: "its headers hide who asks".to_owned() })
@@ -119,8 +126,11 @@ impl Endpoint {
                 let act = Act::new(message.headers.as_ref(), &caller, &self.subject);
                 let (asker, project) = (act.asker().to_owned(), act.project().map(str::to_owned));
                 let call = Call { caller, asker, project, trace: parent, epoch };
-                let work = self.handle(ctx, call, &message.payload).instrument(span);
-                trace::scope(parent, act.scope(work)).await
+                let work = act.scope(self.handle(ctx, call, &message.payload).instrument(span));
+                match parent {
+                    Some(parent) => trace::scope(parent, work).await,
+                    None => work.await,
+                }
             }
             Standing::Overtaken => Err(Refusal::NotPrimary { service: ctx.service().name().to_owned() }),
         };
@@ -179,9 +189,11 @@ fn schema<P: Payload>() -> String {
     schema_for!(P).as_value().to_string()
 }
 
-fn envelope(handled: Result<Bytes, Refusal>, parent: trace::TraceParent) -> (HeaderMap, Bytes) {
+fn envelope(handled: Result<Bytes, Refusal>, parent: Option<trace::TraceParent>) -> (HeaderMap, Bytes) {
     let mut headers = HeaderMap::new();
-    headers.insert(trace::HEADER, parent.to_string());
+    if let Some(parent) = parent {
+        headers.insert(trace::HEADER, parent.to_string());
+    }
     match handled {
         Ok(payload) => (headers, payload),
         Err(refusal) => {

@@ -4,7 +4,7 @@ use crate::support::{SOON, Thing, context, context_of};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::timeout;
-use watari_chassis::{Bucket, Chest, Past, ReadError, Shape, WriteError};
+use watari_chassis::{Bucket, Chest, Past, ReadError, Shape, TraceParent, WriteError, telemetry::trace};
 use watari_contracts::Service;
 use watari_testkit::{NatsCluster, NatsServer};
 
@@ -46,15 +46,17 @@ async fn a_write_and_its_event_are_one() {
     let things = Bucket::<Thing>::open(&ctx).await.unwrap();
     let mut events = ctx.bus.subscribe("watari.event.things.>").await.unwrap();
 
-    let revision = things.create(&Thing::new("a", 1)).await.unwrap();
+    let asked: TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    let created = trace::scope(asked, things.create(&Thing::new("a", 1))).await;
+    let revision = created.unwrap();
     let event = timeout(SOON, events.next()).await.unwrap().unwrap();
     assert_eq!((&*event.subject, event.revision, event.deleted), ("watari.event.things.a", Some(revision), false));
     assert_eq!(serde_json::from_slice::<Thing>(&event.payload).unwrap(), Thing::new("a", 1));
-    assert!(event.trace.is_some(), "an event belongs to the trace of the write");
+    assert_eq!(event.trace, Some(asked), "an event belongs to the trace of the write");
 
     things.delete("a", revision).await.unwrap();
     let event = timeout(SOON, events.next()).await.unwrap().unwrap();
-    assert!(event.deleted && event.revision > Some(revision));
+    assert!(event.deleted && event.revision > Some(revision) && event.trace.is_none());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, timeout},
 };
-use watari_chassis::{Drained, Leadership, Mirror, Wake, looper, metrics};
+use watari_chassis::{Drained, Leadership, Mirror, Wake, looper, metric_names};
 use watari_testkit::{NatsServer, eventually};
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -71,7 +71,7 @@ async fn a_tick_makes_a_step_without_any_wake() {
         })
     };
     eventually("it ticks", SOON, || async { steps.load(SeqCst) >= 5 }).await;
-    let shown = ctx.metrics.gather().iter().any(|f| f.name() == metrics::LOOP_ERRORS);
+    let shown = ctx.metrics.gather().iter().any(|f| f.name() == metric_names::LOOP_ERRORS);
     assert!(shown, "who looks for errors finds that there are none");
     ctx.shutdown.cancel();
     timeout(SOON, running).await.unwrap().unwrap();
@@ -98,7 +98,7 @@ async fn errors_make_the_tries_rarer_and_are_counted_and_a_wake_does_not_hurry_t
     let begun = tokio::time::Instant::now();
     eventually("it works in the end", SOON, || async { steps.load(SeqCst) > 3 }).await;
     assert!(begun.elapsed() >= Duration::from_millis(100 + 200 + 400), "{:?}", begun.elapsed());
-    assert_eq!(metric(&ctx, metrics::LOOP_ERRORS), 3.0);
+    assert_eq!(metric(&ctx, metric_names::LOOP_ERRORS), 3.0);
     running.abort();
 }
 

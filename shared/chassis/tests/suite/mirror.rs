@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{SOON, Thing, context, context_of, metric};
 use tokio::time::timeout;
-use watari_chassis::{Bucket, Mirror, WriteError, metrics};
+use watari_chassis::{Bucket, Mirror, WriteError, metric_names};
 use watari_contracts::Service;
 use watari_testkit::{NatsCluster, NatsServer, eventually};
 
@@ -92,7 +92,7 @@ async fn a_document_that_vanishes_without_deletion_is_kept_and_is_an_alarm() {
     mirror.relist();
     eventually("the loss is noticed", SOON, || async { mirror.vanished() == ["lost"] }).await;
     assert_eq!(mirror.snapshot().len(), 2, "a missing document never stops or deletes a server");
-    assert_eq!(metric(&ctx, metrics::VANISHED), 1.0);
+    assert_eq!(metric(&ctx, metric_names::VANISHED), 1.0);
 
     store(&nats).await.put("lost", r#"{"name":"lost","size":2}"#.into()).await.unwrap();
     eventually("it is back", SOON, || async {
@@ -136,11 +136,11 @@ async fn who_catches_up_lists_nothing_where_the_leader_has_nothing_that_is_not_h
     things.delete("b", b).await.unwrap();
     things.create(&Thing::new("c", 1)).await.unwrap();
     eventually("the watch has brought it", SOON, || async { mirror.get("c").is_some() }).await;
-    let lists = metric(&reader, metrics::RELISTS);
+    let lists = metric(&reader, metric_names::RELISTS);
     for _ in 0..3 {
         timeout(SOON, mirror.catch_up()).await.unwrap();
     }
-    assert_eq!(metric(&reader, metrics::RELISTS), lists, "a question is enough");
+    assert_eq!(metric(&reader, metric_names::RELISTS), lists, "a question is enough");
     assert_eq!(mirror.snapshot().len(), 2);
 }
 
@@ -188,7 +188,7 @@ async fn a_bucket_made_anew_is_an_alarm_and_deletes_nothing() {
     let client = async_nats::connect(nats.url()).await.unwrap();
     async_nats::jetstream::new(client).delete_stream("KV_things").await.unwrap();
     mirror.relist();
-    eventually("the loss is told", SOON, || async { metric(&reader, metrics::RELISTS) > 1.0 }).await;
+    eventually("the loss is told", SOON, || async { metric(&reader, metric_names::RELISTS) > 1.0 }).await;
     assert_eq!(mirror.snapshot().len(), 5);
 
     let again = Bucket::<Thing>::open(&owner).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_bucket_made_anew_is_an_alarm_and_deletes_nothing() {
     eventually("the new document is read", SOON, || async { mirror.get("t0").unwrap().value.size == 7 }).await;
     eventually("the others are missed", SOON, || async { mirror.vanished().len() == 4 }).await;
     assert_eq!(mirror.snapshot().len(), 5);
-    assert_eq!(metric(&reader, metrics::REMADE), 1.0);
+    assert_eq!(metric(&reader, metric_names::REMADE), 1.0);
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn what_cannot_be_read_is_an_alarm_and_its_last_form_stays() {
     let revision = mirror.create(&Thing::new("a", 1)).await.unwrap();
     store(&nats).await.put("a", "{".into()).await.unwrap();
     eventually("it is noticed", SOON, || async { mirror.unreadable() == ["a"] }).await;
-    assert_eq!((mirror.get("a").unwrap().value.size, metric(&ctx, metrics::UNREADABLE)), (1, 1.0));
+    assert_eq!((mirror.get("a").unwrap().value.size, metric(&ctx, metric_names::UNREADABLE)), (1, 1.0));
     let overwritten = mirror.update(&Thing::new("a", 2), revision).await;
     assert!(matches!(overwritten, Err(WriteError::Conflict { .. })), "it is not overwritten unseen");
 }

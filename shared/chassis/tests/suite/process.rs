@@ -342,6 +342,10 @@ async fn metrics_live_and_ready_are_served() {
     for name in ["process_resident_memory_bytes", "process_cpu_seconds_total", "watari_build_info"] {
         assert!(metrics.contains(name), "{name} is missing");
     }
+    // A gauge that is called so is taken for a counter by whoever asks for its rate, and by its type for none.
+    let typed = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let wrong: Vec<_> = typed.filter(|(name, kind)| name.ends_with("_total") != (*kind == "counter")).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
     for label in ["instance=", "job="] {
         assert!(!metrics.contains(label), "Prometheus says that itself: {label}");
     }

@@ -14,7 +14,7 @@ use tokio::{
 };
 use watari_chassis::{
     Call, CallError, Context, Drained, Leadership, Lease, LeaseDocument, Listening, Patience, Readiness, Server,
-    metrics,
+    metric_names,
 };
 use watari_contracts::{Command, ErrorBody, Request, Service};
 use watari_model::{Document, NodeName, Refusal, admission};
@@ -66,7 +66,7 @@ async fn greet(call: Call, greet: Greet) -> Result<Greeting, Refusal> {
         name => Ok(Greeting {
             text: format!("hello {name}"),
             caller: call.caller,
-            trace: call.trace.trace_id(),
+            trace: call.trace.map(|trace| trace.trace_id()).unwrap_or_default(),
             epoch: call.epoch,
         }),
     }
@@ -134,7 +134,7 @@ async fn a_handler_that_panics_is_answered_and_counted_and_the_next_request_work
     let ctx = context(&nats.url()).await;
     let _lead = serving(&ctx).await;
     let (code, body) = error(&ask(&nats, Greet::SUBJECT, r#"{"name":"bomb"}"#).await);
-    assert_eq!((&*code, &*body.code, metric(&ctx, metrics::PANICS)), ("500", "internal", 1.0));
+    assert_eq!((&*code, &*body.code, metric(&ctx, metric_names::PANICS)), ("500", "internal", 1.0));
     assert!(ctx.bus.request(&Greet { name: "mail".into() }).await.is_ok());
 }
 
@@ -155,7 +155,7 @@ async fn an_answer_goes_to_inboxes_only() {
             client.publish_with_reply(asked, reply, r#"{"name":"mail"}"#.into()).await.unwrap();
         }
         watari_testkit::eventually("all are counted", SOON, || async {
-            metric(&ctx, metrics::EVIL_REPLIES) >= count * 4.0
+            metric(&ctx, metric_names::EVIL_REPLIES) >= count * 4.0
         })
         .await;
     }
@@ -203,7 +203,7 @@ async fn what_tells_how_things_are_is_handled_with_nobody_waiting_for_an_answer_
     assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "hello all");
     assert_eq!(timeout(SOON, hearing.recv()).await.unwrap().unwrap().0, "again");
     watari_testkit::eventually("all four are counted, the unreadable one too", SOON, || async {
-        (metric(&ctx, metrics::REQUESTS) - 4.0).abs() < 0.5
+        (metric(&ctx, metric_names::REQUESTS) - 4.0).abs() < 0.5
     })
     .await;
 }
@@ -227,7 +227,7 @@ async fn what_everybody_is_asked_each_process_answers_for_itself_and_to_inboxes_
     let mut heard: Vec<String> = one.bus.gather(SURVEY, &Greet { name: "mail".into() }, patience).await.unwrap();
     heard.sort();
     assert_eq!(heard, ["one: mail", "two: mail"]);
-    assert!(metric(&one, metrics::EVIL_REPLIES) > 0.0 && metric(&two, metrics::EVIL_REPLIES) > 0.0);
+    assert!(metric(&one, metric_names::EVIL_REPLIES) > 0.0 && metric(&two, metric_names::EVIL_REPLIES) > 0.0);
     assert!(futures_util::FutureExt::now_or_never(spy.next()).is_none());
 }
 
@@ -248,6 +248,16 @@ async fn the_trace_of_a_request_is_that_of_its_handler_and_of_the_answer() {
     let parent = format!("00-{trace}-00f067aa0ba902b7-01").parse().unwrap();
     let within = watari_chassis::telemetry::trace::scope(parent, ctx.bus.request(&Greet { name: "mail".into() })).await;
     assert_eq!(within.unwrap().trace, trace, "what a handler asks belongs to the trace it works for");
+}
+
+#[tokio::test]
+async fn where_nobody_writes_lines_or_sends_traces_no_id_is_made_for_any() {
+    let nats = NatsServer::start();
+    let ctx = context(&nats.url()).await;
+    let _lead = serving(&ctx).await;
+    assert_eq!(ctx.bus.request(&Greet { name: "mail".into() }).await.unwrap().trace, "");
+    let answer = ask(&nats, Greet::SUBJECT, r#"{"name":"mail"}"#).await;
+    assert!(answer.headers.is_none_or(|headers| headers.get("traceparent").is_none()), "nor is the answer told of one");
 }
 
 #[tokio::test]
@@ -380,7 +390,7 @@ async fn the_services_api_shows_endpoints_with_schemas_and_counts_errors() {
     assert_eq!((&endpoint["num_requests"], &endpoint["num_errors"]), (&json!(2), &json!(1)));
     assert_eq!(endpoint["last_error"], "404:vm.unknown");
     assert!(endpoint["average_processing_time"].as_u64().unwrap() > 0);
-    assert_eq!(metric(&ctx, metrics::REQUESTS), 2.0);
+    assert_eq!(metric(&ctx, metric_names::REQUESTS), 2.0);
 }
 
 #[tokio::test]
@@ -430,7 +440,7 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let asked = tokio::spawn(async move { client.request(Greet::SUBJECT, r#"{"name":"a"}"#.into()).await });
     timeout(SOON, entered.notified()).await.unwrap();
-    assert!((metric(&ctx, metrics::IN_HAND) - 1.0).abs() < 0.5);
+    assert!((metric(&ctx, metric_names::IN_HAND) - 1.0).abs() < 0.5);
     let draining = tokio::spawn({
         let ctx = ctx.clone();
         async move { ctx.drain().await }
@@ -446,7 +456,7 @@ async fn requests_in_hand_are_finished_when_the_process_is_told_to_stop() {
     let answer = timeout(SOON, asked).await.unwrap().unwrap().unwrap();
     assert_eq!(serde_json::from_slice::<Greeting>(&answer.payload).unwrap().text, "late");
     assert_eq!(timeout(SOON, draining).await.unwrap().unwrap(), Drained::Fully);
-    assert!(metric(&ctx, metrics::IN_HAND).abs() < 0.5);
+    assert!(metric(&ctx, metric_names::IN_HAND).abs() < 0.5);
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub struct Place {
 /// One front end.
 pub struct Front {
     pub ctx: Context,
+    /// What a scheduler, or a monitor, writes with: this front end's own process writes nothing while it does not lead.
+    pub other: Context,
     pub running: Running,
     pub data: PathBuf,
 }
@@ -94,13 +96,14 @@ impl Place {
 
     pub async fn start_with(&self, settings: ImageSection) -> Front {
         let ctx = Context::new(Service::Image, &self.common()).await.unwrap();
+        let other = Context::new(Service::Scheduler, &self.common()).await.unwrap();
         // The scheduler makes this bucket in a real installation.
-        Bucket::<Vm>::open(&ctx).await.unwrap();
+        Bucket::<Vm>::open(&other).await.unwrap();
         // And the monitor this one.
-        Bucket::<Node>::open(&ctx).await.unwrap();
+        Bucket::<Node>::open(&other).await.unwrap();
         let data = settings.data_dir.clone();
         let running = watari_image::start(ctx.clone(), settings).await.unwrap();
-        Front { ctx, running, data }
+        Front { ctx, other, running, data }
     }
 
     pub async fn start(&self, site: usize) -> Front {

@@ -36,8 +36,6 @@ impl Store {
             beyond -= BATCH;
         }
         self.retain_seen(oldest).await?;
-        let measured = sqlx::query("DELETE FROM measured WHERE at_ns < $1").bind(nanos(oldest));
-        self.delete(measured).await?;
         let kept = sqlx::query("DELETE FROM kept WHERE gone_ns < $1").bind(nanos(oldest));
         self.delete(kept).await?;
         Ok(gone)

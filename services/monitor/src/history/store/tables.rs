@@ -12,16 +12,18 @@ use sqlx::{
 /// The number of a step, as it is kept with the history, what it brings, and how. One that was ever released stays as it is.
 type Step = (i64, &'static str, &'static str);
 
-const IN_A_FILE: [Step; 5] = [
+const IN_A_FILE: [Step; 6] = [
     (1, "history", include_str!("../../../migrations/sqlite/0001_history.sql")),
     (2, "who", include_str!("../../../migrations/sqlite/0002_who.sql")),
     (3, "seen", include_str!("../../../migrations/sqlite/0003_seen.sql")),
     (4, "indexes", include_str!("../../../migrations/sqlite/0004_indexes.sql")),
     (5, "kept", include_str!("../../../migrations/sqlite/0005_kept.sql")),
+    (6, "without measured", include_str!("../../../migrations/sqlite/0006_without_measured.sql")),
 ];
-const ON_A_SERVER: [Step; 2] = [
+const ON_A_SERVER: [Step; 3] = [
     (1, "history", include_str!("../../../migrations/postgres/0001_history.sql")),
     (2, "kept", include_str!("../../../migrations/postgres/0002_kept.sql")),
+    (3, "without measured", include_str!("../../../migrations/postgres/0003_without_measured.sql")),
 ];
 
 pub(super) static OF_SQLITE: LazyLock<Migrator> = LazyLock::new(|| taking(&IN_A_FILE));

@@ -41,7 +41,7 @@ on_both! {
     who_did_what_is_told_with_before_and_after_page_by_page,
     who_did_what_is_found_by_who_and_when,
     how_far_a_bucket_was_read_survives,
-    a_completed_migration_is_measured_once,
+    what_was_measured_of_a_migration_is_told_from_its_document,
     use_is_read_from_what_was_when_the_window_begins,
     a_kept_disk_is_used_until_its_node_has_it_no_more_in_whatever_order_that_is_told,
     a_text_with_a_nul_is_kept_without_it,
@@ -147,23 +147,27 @@ async fn a_large_document_is_noted_without_its_text(place: &Place) {
     assert_eq!(store.rows().await.unwrap(), 1);
 }
 
-async fn a_completed_migration_is_measured_once(place: &Place) {
+async fn what_was_measured_of_a_migration_is_told_from_its_document(place: &Place) {
     let golden = include_str!("../../../../../shared/contracts/tests/golden/document.migrations.json");
-    let documents: Vec<serde_json::Value> = serde_json::from_str(golden).unwrap();
+    let completed = serde_json::from_str::<Vec<serde_json::Value>>(golden).unwrap().swap_remove(0);
+    let mut copying = completed.clone();
+    (copying["state"], copying["measured"]) = ("copying".into(), serde_json::Value::Null);
     let store = Store::open(place).await.unwrap();
-    for (n, document) in (1_i64..).zip(&documents) {
-        let key = document["id"].as_str().unwrap().to_owned();
-        let document = Some(document.to_string());
+    for (n, document) in [(1_i64, &copying), (2, &completed)] {
+        let (key, document) = ("mail-2".to_owned(), Some(document.to_string()));
         let change = Change { bucket: "migrations".to_owned(), key, document, ..site(n.unsigned_abs(), n, None) };
-        store.add(std::slice::from_ref(&change), 1 << 16).await.unwrap();
         store.add(&[change], 1 << 16).await.unwrap();
     }
-    let rows: Vec<(String, String, String, i64, i64)> =
-        sqlx::query_as("SELECT migration, from_node, to_node, total_ms, downtime_ms FROM measured")
-            .fetch_all(&store.pool)
-            .await
-            .unwrap();
-    assert_eq!(rows, [("mail-2".to_owned(), "m1".to_owned(), "y1".to_owned(), 2310, 140)]);
+    let wanted = Wanted { bucket: Some("migrations".to_owned()), limit: 1, ..Wanted::default() };
+    let told = store.told(&wanted).await.unwrap().swap_remove(0);
+    assert!(told.summary.contains("2310 ms, standstill 171 ms"), "{}", told.summary);
+    let after = |name: &str| told.fields.iter().find(|one| one.field == name).and_then(|one| one.after.as_deref());
+    assert_eq!(after("measured.total_ms"), Some("2310"));
+    assert_eq!((after("measured.downtime_ms"), after("measured.pause_ms")), (Some("140"), Some("31")));
+    let bytes = (after("measured.memory_bytes"), after("measured.disk_bytes"));
+    assert_eq!(bytes, (Some("213909504"), Some("74448896")));
+    let twice = sqlx::query("SELECT 1 FROM measured").fetch_optional(&store.pool).await;
+    assert!(twice.is_err(), "nothing is kept that nobody reads");
 }
 
 async fn what_is_old_and_what_is_too_much_is_forgotten_oldest_first_but_not_how_things_stood(place: &Place) {

@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{AnyConnection, Row};
 use watari_contracts::history::RESTORE;
-use watari_model::{
-    Timestamp,
-    migration::{Migration, State},
-};
+use watari_model::Timestamp;
 
 use super::{Store, StoreError, kept, nanos, plain, signed};
 use crate::history::summary::{restored, summarise};
@@ -134,9 +131,6 @@ async fn insert(
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() > 0 {
-        if let Some(migration) = completed(change) {
-            measure(connection, &migration, change.at).await?;
-        }
         kept::note(connection, change).await?;
     }
     Ok(done.rows_affected())
@@ -147,32 +141,4 @@ fn line(change: &Change, before: Option<&str>) -> String {
         return restored(&change.key);
     }
     summarise(&change.bucket, &change.key, before, change.document.as_deref())
-}
-
-fn completed(change: &Change) -> Option<Migration> {
-    let text = change.document.as_deref().filter(|_| change.bucket == "migrations")?;
-    serde_json::from_str::<Migration>(text).ok().filter(|m| m.state == State::Completed && m.measured.is_some())
-}
-
-async fn measure(connection: &mut AnyConnection, migration: &Migration, at: Timestamp) -> Result<(), StoreError> {
-    let measured = migration.measured.unwrap_or_default();
-    sqlx::query(
-        "INSERT INTO measured (migration, created_ns, at_ns, vm, from_node, to_node,
-             total_ms, downtime_ms, pause_ms, memory_bytes, disk_bytes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
-    )
-    .bind(migration.id.as_str())
-    .bind(nanos(migration.created_at))
-    .bind(nanos(at))
-    .bind(migration.vm.as_str())
-    .bind(migration.from.as_str())
-    .bind(migration.to.as_str())
-    .bind(signed(measured.total_ms))
-    .bind(signed(measured.downtime_ms))
-    .bind(signed(measured.pause_ms))
-    .bind(signed(measured.memory_bytes))
-    .bind(signed(measured.disk_bytes))
-    .execute(connection)
-    .await?;
-    Ok(())
 }

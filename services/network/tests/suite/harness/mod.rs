@@ -73,7 +73,7 @@ pub(crate) async fn ask<R: Request + Clone>(bus: &Bus, request: R) -> Result<R::
     eventually_some(R::SUBJECT, PATIENCE, || async {
         match bus.request_within(&request, Duration::from_secs(5)).await {
             Ok(reply) => Some(Ok(reply)),
-            Err(CallError::Refused(body)) if body.retryable && body.code == "bus.no-answer" => None,
+            Err(CallError::Refused(body)) if ["bus.no-answer", "bus.not-primary"].contains(&&*body.code) => None,
             Err(CallError::Refused(body)) => Some(Err(body.refusal)),
             Err(_) => None,
         }

@@ -171,7 +171,8 @@ impl Fleet {
     }
 
     fn heard<C: Command>(&self, node: &NodeName, call: &Call, _: &C) {
-        self.world().asked.push((node.to_string(), C::VERB, call.trace.trace_id()));
+        let trace = call.trace.map(|trace| trace.trace_id()).unwrap_or_default();
+        self.world().asked.push((node.to_string(), C::VERB, trace));
     }
 
     /// What was ordered of whom in one trace, each once.

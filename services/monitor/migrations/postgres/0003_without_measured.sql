@@ -1,0 +1,2 @@
+-- As SQLite's step of this name says.
+DROP TABLE measured;
