@@ -116,6 +116,17 @@ pub fn at_client<T: Send + 'static>(
 }
 
 impl Waits {
+    /// Both together.
+    #[must_use]
+    pub(crate) fn with(self, more: Self) -> Self {
+        Self {
+            requests: self.requests + more.requests,
+            failed: self.failed + more.failed,
+            longest_ms: self.longest_ms.max(more.longest_ms),
+            repeated: self.repeated + more.repeated,
+        }
+    }
+
     /// Asks a service for what it lists, as [`Self::ask`] does. Only its leader answers.
     pub async fn ask_service(&mut self, bus: &Bus, service: Service) -> bool {
         match service {

@@ -83,7 +83,7 @@ const GROUPS: [(u32, Group); 25] = [
     (30, &[stores::SCENARIOS]),
     // What leaves nodes and links alone, while one of their guests boots for minutes.
     (165, &[seed::BEGINS, secrets::SCENARIOS, projects::SCENARIOS, snapshots::SCENARIOS, seed::SCENARIOS]),
-    (235, &[fronts::SCENARIOS]),
+    (265, &[fronts::SCENARIOS]),
     (180, &[campus::SCENARIOS]),
     (165, &[off::SCENARIOS]),
 ];

@@ -61,6 +61,10 @@ pub struct Told {
     pub kind: Kind,
     /// What befell whom.
     pub what: String,
+    /// From its beginning until it was healed, in milliseconds; none of what is over at once.
+    pub lasting_ms: Option<u64>,
+    /// From an acknowledged request until it had fallen on everybody, in milliseconds, if one was waited for.
+    pub after_answer_ms: Option<u64>,
 }
 
 /// Some faults at once, and what became of them. The field names are stable.
@@ -68,6 +72,8 @@ pub struct Told {
 pub struct Round {
     /// The faults.
     pub faults: Vec<Told>,
+    /// From where all services led just before the first one, if they did from one site.
+    pub led_from: Option<String>,
     /// Where a server was sent meanwhile.
     pub migration: Option<String>,
     /// From the last one's end until everything held again, in milliseconds.
@@ -179,8 +185,8 @@ pub fn run(order: &Order, mut keep: impl FnMut(&Report)) -> anyhow::Result<Repor
     judge.count_consumers()?;
     let kinds = weighed(&order.kinds);
     let waiting = kinds.iter().copied().collect();
-    let (chance, at_once, healing) = (Chance::new(order.seed), order.at_once, order.healing);
-    let mut chaos = Chaos { stage: &stage, judge, chance, kinds, waiting, at_once, healing };
+    let chance = Chance::new(order.seed);
+    let mut chaos = Chaos { stage: &stage, judge, chance, kinds, waiting, order };
     let ended_early = Some(UNDER_WAY.to_owned());
     let mut report = Report { seed: order.seed, minutes: order.minutes, ended_early, ..Report::default() };
     let until = Instant::now() + Duration::from_secs(order.minutes * 60);
@@ -211,6 +217,7 @@ fn weighed(kinds: &[Kind]) -> Vec<Kind> {
 }
 
 /// Draws at least one fault and at most `most` that do not touch one another's hosts, of those that are `waiting` first.
+/// What is to fall right after an answer falls first.
 fn drawn(kinds: &[Kind], waiting: &BTreeSet<Kind>, most: usize, chance: &mut Chance) -> Vec<(Kind, Blow)> {
     let (mut blows, mut touched): (Vec<(Kind, Blow)>, _) = (Vec::new(), BTreeSet::new());
     let wanted = 1 + chance.below(most.max(1));
@@ -229,7 +236,28 @@ fn drawn(kinds: &[Kind], waiting: &BTreeSet<Kind>, most: usize, chance: &mut Cha
             break;
         }
     }
+    blows.sort_by_key(|(kind, _)| *kind != Kind::Fronts);
     blows
+}
+
+/// Waits for an answer if a fault is to fall right after one; when it was there.
+fn answered_before(kind: Kind, load: &Load) -> anyhow::Result<Option<Instant>> {
+    if kind != Kind::Fronts {
+        return Ok(None);
+    }
+    load.until_answered(1)?;
+    Ok(Some(Instant::now()))
+}
+
+/// The faults of a round, once they have fallen.
+#[derive(Default)]
+struct Struck {
+    /// In the order in which they were drawn: what is told of each that struck anybody, and when it began.
+    told: Vec<Option<(Told, Instant)>>,
+    /// How long the longest is to last.
+    lasting: Duration,
+    /// The servers that lost their power.
+    dark: BTreeSet<&'static str>,
 }
 
 struct Chaos<'a> {
@@ -239,8 +267,7 @@ struct Chaos<'a> {
     kinds: Vec<Kind>,
     /// Those that have not struck yet.
     waiting: BTreeSet<Kind>,
-    at_once: usize,
-    healing: Duration,
+    order: &'a Order,
 }
 
 impl Chaos<'_> {
@@ -255,33 +282,20 @@ impl Chaos<'_> {
         round.migration = self.send_away();
         thread::sleep(self.chance.millis(0, 3_000));
 
-        let blows = drawn(&self.kinds, &self.waiting, self.at_once, &mut self.chance);
-        let (mut lasting, mut dark) = (Duration::ZERO, BTreeSet::new());
-        for (kind, blow) in &blows {
-            let darkened = blow.darkens();
-            let there: Vec<&str> = VMS
-                .into_iter()
-                .filter(|vm| lab.copies(vm).iter().any(|(host, _)| darkened.contains(&host.as_str())))
-                .collect();
-            match blow.strike(&lab) {
-                Ok(true) => {
-                    round.faults.push(Told { kind: *kind, what: blow.to_string() });
-                    self.waiting.remove(kind);
-                }
-                Ok(false) => {}
-                Err(error) => wrong.push(format!("{blow}: {error:#}")),
-            }
-            there.iter().for_each(|vm| self.judge.boots_again(vm));
-            dark.extend(there);
-            lasting = lasting.max(blow.lasting(&mut self.chance));
-        }
+        let blows = drawn(&self.kinds, &self.waiting, self.order.at_once, &mut self.chance);
+        round.led_from = lab.led_from().ok().flatten();
+        let Struck { told, lasting, dark } = self.strike(&blows, &load, round.led_from.as_deref(), &mut wrong);
         thread::sleep(lasting);
-        for (_, blow) in &blows {
+        for ((_, blow), told) in blows.iter().zip(told) {
             wrong.extend(blow.heal(&lab).err().map(|error| format!("{blow} was not healed: {error:#}")));
+            if let Some((told, began)) = told {
+                let lasting_ms = blow.lasts().then(|| millis(began.elapsed()));
+                round.faults.push(Told { lasting_ms, ..told });
+            }
         }
 
         let ended = Instant::now();
-        let patience = if dark.is_empty() { self.healing } else { self.healing.max(BOOTING) };
+        let patience = if dark.is_empty() { self.order.healing } else { self.order.healing.max(BOOTING) };
         wrong.extend(self.judge.until_sound(patience).err().map(|error| format!("{error:#}")));
         round.healed_ms = millis(ended.elapsed());
         match load.end() {
@@ -303,6 +317,47 @@ impl Chaos<'_> {
             (doubles.overlap_ms, doubles.told_twice, doubles.unwritten);
         round.complaint = (!wrong.is_empty()).then(|| wrong.join("; "));
         round
+    }
+
+    /// Lets the faults of a round fall, one after another.
+    fn strike(
+        &mut self,
+        blows: &[(Kind, Blow)],
+        load: &Load,
+        led_from: Option<&str>,
+        wrong: &mut Vec<String>,
+    ) -> Struck {
+        let (lab, mut struck) = (&self.stage.lab, Struck::default());
+        for (kind, blow) in blows {
+            let darkened = blow.darkens();
+            let there: Vec<&str> = VMS
+                .into_iter()
+                .filter(|vm| lab.copies(vm).iter().any(|(host, _)| darkened.contains(&host.as_str())))
+                .collect();
+            let answered = answered_before(*kind, load).unwrap_or_else(|error| {
+                wrong.push(format!("before {blow}: {error:#}"));
+                None
+            });
+            let began = Instant::now();
+            let told = match blow.strike(lab, led_from) {
+                Ok(true) => {
+                    self.waiting.remove(kind);
+                    let after_answer_ms = answered.map(|at| millis(at.elapsed()));
+                    let told = Told { kind: *kind, what: blow.to_string(), lasting_ms: None, after_answer_ms };
+                    Some((told, began))
+                }
+                Ok(false) => None,
+                Err(error) => {
+                    wrong.push(format!("{blow}: {error:#}"));
+                    None
+                }
+            };
+            struck.told.push(told);
+            there.iter().for_each(|vm| self.judge.boots_again(vm));
+            struck.dark.extend(there);
+            struck.lasting = struck.lasting.max(blow.lasting(&mut self.chance, self.order.minutes));
+        }
+        struck
     }
 
     /// Sends a server to another node now and then. That it is refused is no fault of this campaign's.
@@ -337,7 +392,10 @@ mod tests {
         let rounds = report["rounds"].as_array().unwrap();
         let faults: usize = rounds.iter().map(|round| round["faults"].as_array().unwrap().len()).sum();
         assert!(faults >= 300 && report["faults"] == faults, "{faults} faults");
-        for (kind, _) in Kind::WEIGHED {
+        // Older than the kind that freezes leaders is a report whose faults do not tell how long they lasted.
+        let mut told = rounds.iter().flat_map(|round| round["faults"].as_array().unwrap());
+        let is_older = !told.any(|fault| fault["lasting_ms"].is_u64());
+        for (kind, _) in Kind::WEIGHED.into_iter().filter(|(kind, _)| !is_older || *kind != Kind::FreezeLeaders) {
             let kind = serde_json::to_value(kind).unwrap();
             assert!(report["by_kind"][kind.as_str().unwrap()].as_u64() > Some(0), "{kind} never came");
         }
@@ -361,6 +419,8 @@ mod tests {
             assert!((1..=3).contains(&blows.len()));
             let touched: Vec<&str> = blows.iter().flat_map(|(_, blow)| blow.touches()).collect();
             assert_eq!(touched.iter().collect::<BTreeSet<_>>().len(), touched.len(), "{blows:?}");
+            let after_an_answer = blows.iter().rposition(|(kind, _)| *kind == Kind::Fronts);
+            assert!(after_an_answer.is_none_or(|place| place == 0), "{blows:?}");
             blows.iter().for_each(|(kind, _)| *seen.entry(*kind).or_default() += 1);
         }
         assert_eq!(seen.len(), Kind::WEIGHED.len(), "{seen:?}");
@@ -395,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_report_is_sound_when_every_round_is_and_counts_by_kind() {
-        let told = |kind| Told { kind, what: String::new() };
+        let told = |kind| Told { kind, what: String::new(), lasting_ms: None, after_answer_ms: None };
         let mut report = Report::default();
         assert!(!report.sound(), "nothing was tried");
         report.take(Round { faults: vec![told(Kind::Cut), told(Kind::Kill)], ..Round::default() });

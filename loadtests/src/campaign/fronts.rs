@@ -249,14 +249,8 @@ const fn killed_in(number: usize) -> Service {
 }
 
 /// The longest wait that is judged: if a service was killed, that of the requests to it.
-fn longest_ms(killed: Option<Service>, wrote: &Wrote) -> u64 {
-    let (written, beside) = (wrote.waits.longest_ms, wrote.beside.longest_ms);
-    match killed {
-        None => written,
-        // What is written are requests to it, too.
-        Some(Service::Scheduler) => written.max(beside),
-        Some(_) => beside,
-    }
+const fn longest_ms(killed: Option<Service>, wrote: &Wrote) -> u64 {
+    if killed.is_some() { wrote.beside.longest_ms } else { wrote.waits.longest_ms }
 }
 
 /// Where the server runs, once it is at home.
@@ -436,8 +430,6 @@ mod tests {
             |written, beside| Wrote { acknowledged: 1, waits: waits(written), beside: waits(beside), lost: Vec::new() };
         assert_eq!(longest_ms(None, &wrote(7, 0)), 7);
         assert_eq!(longest_ms(Some(Service::Network), &wrote(7, 3)), 3);
-        assert_eq!(longest_ms(Some(Service::Monitor), &wrote(3, 7)), 7);
-        assert_eq!(longest_ms(Some(Service::Scheduler), &wrote(7, 3)), 7, "what is written is asked of it");
         assert_eq!(longest_ms(Some(Service::Scheduler), &wrote(3, 7)), 7);
     }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use watari_contracts::Service;
 
 use crate::lab::{Lab, NODES, VOTERS};
 
@@ -30,6 +31,14 @@ pub(super) fn pause(lab: &Lab, host: &str, program: &str) -> anyhow::Result<()> 
 /// Makes a whole front end stand still, its NATS server too.
 pub(super) fn freeze(lab: &Lab, host: &str) -> anyhow::Result<()> {
     signal(lab, host, Signal::STOP, &|name| name == "nats-server" || name.starts_with("watari-"))
+}
+
+/// Makes a front end's services stand still, and leaves its NATS server alone.
+pub(super) fn freeze_services(lab: &Lab, host: &str) -> anyhow::Result<()> {
+    let named = |program: &str| {
+        program.strip_prefix("watari-").is_some_and(|name| Service::OF_FRONT.iter().any(|of| of.name() == name))
+    };
+    signal(lab, host, Signal::STOP, &named)
 }
 
 /// Lets everything on a host go on. Who has been killed meanwhile needs nothing.

@@ -1,7 +1,8 @@
 //! A steady load of requests that write, and what of it is there afterwards.
 
+mod made;
+
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,12 +14,9 @@ use std::{
 use anyhow::{anyhow, ensure};
 use tokio::sync::watch;
 use watari_chassis::Bus;
-use watari_contracts::{
-    Service,
-    scheduler::{AddKey, DeleteKey, ListKeys},
-};
-use watari_model::KeyName;
+use watari_contracts::Service;
 
+use self::made::{Kind, Made};
 use super::HEALING;
 use crate::{
     lab::Lab,
@@ -27,12 +25,8 @@ use crate::{
 
 /// Between two requests.
 const EVERY: Duration = Duration::from_millis(100);
-/// How long looking for what was made, and clearing it away, may take for each question.
-const LOOKING: Duration = Duration::from_secs(10);
 /// How often what was made is looked for.
 const LOOKS: usize = 3;
-/// What is written: the cheapest document that a request makes. Nothing runs by it.
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMxdAgfcDWihODsMd0E+dEcsAxR7LJqwDhyGhI6p5rCh load@example.jp";
 
 /// A client that writes.
 pub(super) struct Load {
@@ -46,9 +40,9 @@ pub(super) struct Load {
 pub(super) struct Wrote {
     /// How many requests were acknowledged.
     pub(super) acknowledged: usize,
-    /// How they were answered.
+    /// How they were answered, but for those to the service of `beside`.
     pub(super) waits: Waits,
-    /// How the service answered that was asked beside each, if one was.
+    /// How the service answered that was asked beside each, if one was: all that was asked of it.
     pub(super) beside: Waits,
     /// What was acknowledged and is not there.
     pub(super) lost: Vec<String>,
@@ -95,56 +89,36 @@ async fn write(
     acknowledged: &AtomicUsize,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Wrote> {
-    let (mut waits, mut waits_beside) = (Waits::default(), Waits::default());
-    let (mut there, mut unsure) = (Vec::new(), Vec::new());
+    let (mut others, mut own, mut lists) = (Waits::default(), Waits::default(), Waits::default());
+    let (mut made, mut number) = (Made::default(), 0);
     while !*stop.borrow() {
-        let name: KeyName = format!("load-{run}-{}", waits.requests).parse()?;
-        let add = AddKey { request_id: Some(name.to_string()), name: name.clone(), public_key: KEY.to_owned() };
+        let (kind, name) = (Kind::of(number), format!("load-{run}-{number}"));
+        let waits = if beside == Some(kind.service()) { &mut own } else { &mut others };
         let asking = async {
             if let Some(service) = beside {
-                waits_beside.ask_service(bus, service).await;
+                lists.ask_service(bus, service).await;
             }
         };
-        let (added, ()) = tokio::join!(waits.ask(bus, &add), asking);
-        if added {
-            acknowledged.fetch_add(1, Ordering::Relaxed);
-            there.push(name);
-        } else {
-            unsure.push(name);
-        }
+        let (answered, ()) = tokio::join!(made.ask(bus, kind, &name, waits), asking);
+        acknowledged.fetch_add(usize::from(answered?), Ordering::Relaxed);
+        number += 1;
         tokio::time::sleep(EVERY).await;
     }
-    let lost = missing(bus, &there).await?;
-    let acknowledged = there.len();
-    // What is left is told by its name, and is no harm.
-    for name in there.into_iter().chain(unsure) {
-        let _ = bus.request_patiently(&DeleteKey { name }, LOOKING).await;
-    }
-    Ok(Wrote { acknowledged, waits, beside: waits_beside, lost })
+    let lost = lost(bus, &made).await?;
+    let acknowledged = made.acknowledged();
+    made.clear(bus).await;
+    Ok(Wrote { acknowledged, waits: others, beside: lists.with(own), lost })
 }
 
-/// What is not listed. A service that has just begun to lead may still be answered for by the one before.
-async fn missing(bus: &Bus, wanted: &[KeyName]) -> anyhow::Result<Vec<String>> {
+/// What is not there. A service that has just begun to lead may still be answered for by the one before.
+async fn lost(bus: &Bus, made: &Made) -> anyhow::Result<Vec<String>> {
     let mut lost = Vec::new();
     for _ in 0..LOOKS {
-        let there = listed(bus).await?;
-        lost = wanted.iter().filter(|name| !there.contains(*name)).map(ToString::to_string).collect();
+        lost = made.lost(bus).await?;
         if lost.is_empty() {
             break;
         }
         tokio::time::sleep(EVERY).await;
     }
     Ok(lost)
-}
-
-async fn listed(bus: &Bus) -> anyhow::Result<BTreeSet<KeyName>> {
-    let (mut there, mut after) = (BTreeSet::new(), None);
-    loop {
-        let page = bus.request_patiently(&ListKeys { after, limit: None }, LOOKING).await?;
-        there.extend(page.keys.into_iter().map(|key| key.name));
-        after = page.next;
-        if after.is_none() {
-            return Ok(there);
-        }
-    }
 }

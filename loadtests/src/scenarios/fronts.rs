@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 use tokio::sync::watch;
+use watari_contracts::Service;
 
-use super::{Stage, recovery, until};
+use super::{Stage, recovery, until, until_some};
 use crate::{
     requests::{self, Waits},
     standing::is_whole,
@@ -16,6 +18,7 @@ type Run = fn(&Stage) -> anyhow::Result<()>;
 
 pub(super) const SCENARIOS: &[(&str, Run)] = &[
     ("a_promotion_makes_no_request_wait_for_a_second", promotion),
+    ("each_service_that_is_killed_is_followed_by_its_standby_within_five_seconds", killed),
     (
         "a_front_end_that_leads_and_dies_is_followed_by_the_other_which_alone_leads_nothing_and_stops_nothing",
         leading_front_end,
@@ -92,6 +95,50 @@ fn promotion(stage: &Stage) -> anyhow::Result<()> {
     ensure!(waits.failed == 0 && waits.longest_ms <= 1_000, "{waits:?}");
     ensure!(waits.requests > 100, "{waits:?}");
     Ok(())
+}
+
+/// One after another, so that a wait is that of one service.
+fn killed(stage: &Stage) -> anyhow::Result<()> {
+    stage.led_by("myodaiji")?;
+    let boot = stage.boot_id(&stage.address("mail")?)?;
+    let waits = stage.under_load(|| Service::OF_FRONT.into_iter().try_for_each(|service| succeeded(stage, service)));
+    for service in Service::OF_FRONT {
+        stage.lab.run(&["start", "m-front", &program(service)])?;
+    }
+    let waits = waits?;
+    eprintln!("four services killed: {waits:?}");
+    ensure!(waits.failed == 0 && waits.longest_ms <= 5_000, "{waits:?}");
+    stage.until_led_from(60, "myodaiji")?;
+    stage.sound("mail", &boot)
+}
+
+/// A service is killed where it leads, in Myodaiji, and its standby leads in a later epoch. What was killed is kept away until
+/// then: it would come back after half a second, and lead again as soon as the other one does, since Myodaiji is wished for.
+fn succeeded(stage: &Stage, service: Service) -> anyhow::Result<()> {
+    let (front, program) = ("m-front", program(service));
+    let (site, before) = leads(stage, service)?.context("nobody leads")?;
+    ensure!(site == "myodaiji", "{program} leads from {site}");
+    stage.lab.run(&["kill", front, &program, "KILL"])?;
+    stage.lab.run(&["stop", front, &program])?;
+    let epoch = until_some(30, &format!("another {program} leads"), || {
+        let found = leads(stage, service)?.filter(|(site, _)| site == "yamate");
+        Ok(found.map(|(_, epoch)| epoch))
+    })?;
+    ensure!(epoch > before, "{program} was in epoch {before} and is in {epoch}");
+    stage.lab.run(&["start", front, &program]).map(drop)
+}
+
+/// From where a service leads, and in which epoch.
+fn leads(stage: &Stage, service: Service) -> anyhow::Result<Option<(String, u64)>> {
+    let status = stage.lab.standing()?;
+    let services = status["services"].as_array().context("no services")?;
+    let leader = services.iter().find(|of| of["service"] == service.name()).map(|of| &of["leader"]);
+    let both = |leader: &Value| Some((leader["site"].as_str()?.to_owned(), leader["epoch"].as_u64()?));
+    Ok(leader.and_then(both))
+}
+
+fn program(service: Service) -> String {
+    format!("watari-{}", service.name())
 }
 
 fn leading_front_end(stage: &Stage) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use super::full_store;
 use crate::{
     campaign::healing,
     chance::Chance,
-    lab::{Lab, NODES, VOTERS},
+    lab::{Lab, NODES, VOTERS, front_of},
     scenarios::until,
 };
 
@@ -27,7 +27,7 @@ pub enum Kind {
     Links,
     /// A front end or the witness loses its power.
     Front,
-    /// Both front ends lose their power.
+    /// Both front ends lose their power, right after a request was acknowledged.
     Fronts,
     /// A node loses its power.
     Node,
@@ -35,6 +35,8 @@ pub enum Kind {
     Kill,
     /// A process stands still.
     Freeze,
+    /// The services that lead stand still for longer than their leases, and are woken; their NATS server goes on.
+    FreezeLeaders,
     /// A node's disk is full.
     Fill,
     /// A front end's NATS server has no room left on its disk.
@@ -47,7 +49,7 @@ pub enum Kind {
 
 impl Kind {
     /// All, each as often as it is to be drawn: what takes long to get over is drawn less.
-    pub(super) const WEIGHED: [(Self, usize); 11] = [
+    pub(super) const WEIGHED: [(Self, usize); 12] = [
         (Self::Cut, 4),
         (Self::Links, 3),
         (Self::Front, 3),
@@ -55,6 +57,7 @@ impl Kind {
         (Self::Node, 2),
         (Self::Kill, 8),
         (Self::Freeze, 6),
+        (Self::FreezeLeaders, 2),
         (Self::Fill, 3),
         (Self::FillStore, 1),
         (Self::Bus, 1),
@@ -70,6 +73,7 @@ pub(super) enum Blow {
     Power(Vec<&'static str>),
     Kill(&'static str, &'static str),
     Freeze(&'static str, &'static str),
+    FreezeLeaders,
     Fill(&'static str),
     FillStore(&'static str),
     Bus,
@@ -92,6 +96,10 @@ pub(super) const DHCP: &str = "dnsmasq";
 /// Where a node's servers have their disks, and a host's NATS server its store.
 pub(super) const DISKS: &str = "/var/lib/watari/disks";
 pub(super) const STORE: &str = "/var/lib/nats";
+/// The front ends.
+const FRONTS: [&str; 2] = [VOTERS[0], VOTERS[1]];
+/// A run of so many minutes is a long one, in which NATS is away for minutes, too.
+const LONG_MINUTES: u64 = 30;
 /// How long the last that uses a disk may take to let it go.
 pub(super) const LET_GO: u64 = 60;
 
@@ -102,12 +110,13 @@ impl Blow {
             Kind::Cut => Self::Cut(chance.pick(SITES)),
             Kind::Links => Self::Links(chance.pick(HALVES)),
             Kind::Front => Self::Power(vec![chance.pick(VOTERS)]),
-            Kind::Fronts => Self::Power(VOTERS[..2].to_vec()),
+            Kind::Fronts => Self::Power(FRONTS.to_vec()),
             Kind::Node => Self::Power(vec![chance.pick(NODES)]),
             Kind::Kill => process(chance, Self::Kill),
             Kind::Freeze => process(chance, Self::Freeze),
+            Kind::FreezeLeaders => Self::FreezeLeaders,
             Kind::Fill => Self::Fill(chance.pick(NODES)),
-            Kind::FillStore => Self::FillStore(chance.pick([VOTERS[0], VOTERS[1]])),
+            Kind::FillStore => Self::FillStore(chance.pick(FRONTS)),
             Kind::Bus => Self::Bus,
             Kind::Damage => {
                 let (host, place) = (chance.pick(VOTERS), chance.below(1 << 20));
@@ -124,19 +133,29 @@ impl Blow {
             Self::Links(nodes) => nodes.to_vec(),
             Self::Power(hosts) => hosts.clone(),
             &(Self::Kill(host, _) | Self::Freeze(host, _) | Self::Fill(host)) => vec![host],
+            // Who leads is known only when it strikes.
+            Self::FreezeLeaders => FRONTS.to_vec(),
             Self::Bus => VOTERS.to_vec(),
             Self::FillStore(_) | Self::Damage(..) => VOTERS.into_iter().chain(SITES).collect(),
         }
     }
 
-    /// How long it lasts.
-    pub(super) fn lasting(&self, chance: &mut Chance) -> Duration {
+    /// How long it lasts in a run of so many minutes.
+    pub(super) fn lasting(&self, chance: &mut Chance, minutes: u64) -> Duration {
         match self {
-            Self::Bus => chance.millis(15_000, 120_000),
+            Self::Bus if minutes >= LONG_MINUTES => chance.millis(60_000, 180_000),
+            Self::Bus => chance.millis(15_000, 60_000),
+            // Others lead by then: a lease holds for four seconds.
+            Self::FreezeLeaders => chance.millis(6_000, 20_000),
             // It is noticed by writes alone.
             Self::FillStore(_) => chance.millis(5_000, 30_000),
             _ => chance.millis(500, 12_000),
         }
+    }
+
+    /// Whether it lasts until it is healed.
+    pub(super) const fn lasts(&self) -> bool {
+        !matches!(self, Self::Kill(..))
     }
 
     /// The nodes that lose their power by it, and with it what runs there.
@@ -147,8 +166,8 @@ impl Blow {
         }
     }
 
-    /// Strikes; whether there was anything to be struck.
-    pub(super) fn strike(&self, lab: &Lab) -> anyhow::Result<bool> {
+    /// Strikes while all services lead from a site, if they do from one; whether there was anything to be struck.
+    pub(super) fn strike(&self, lab: &Lab, led_from: Option<&str>) -> anyhow::Result<bool> {
         match self {
             &Self::Cut(site) => drop(lab.run(&["cut", site])?),
             Self::Links(nodes) => set_links(lab, nodes, "down")?,
@@ -156,8 +175,12 @@ impl Blow {
             // Who was killed just before may still be on the way back.
             Self::Kill(host, program) => return Ok(healing::kill(lab, host, program).is_ok()),
             Self::Freeze(host, program) => return Ok(healing::pause(lab, host, program).is_ok()),
+            Self::FreezeLeaders => {
+                let Some(site) = led_from else { return Ok(false) };
+                healing::freeze_services(lab, front_of(site))?;
+            }
             &Self::Fill(node) => {
-                // A server's disk would only be hidden by what is mounted over it.
+                // A server's disk would only be hidden by what is mounted over it: its QEMU has it open, and room to write.
                 if !files(&lab.file(node, DISKS), "qcow2")?.is_empty() {
                     return Ok(false);
                 }
@@ -185,6 +208,10 @@ impl Blow {
                 healing::thaw(lab, host);
                 Ok(())
             }
+            Self::FreezeLeaders => {
+                FRONTS.iter().for_each(|front| healing::thaw(lab, front));
+                Ok(())
+            }
             &Self::Fill(node) => until(LET_GO, &format!("{node}'s disk is let go"), || {
                 let mounted = lab.run(&["exec", node, "--", "mountpoint", "-q", DISKS]).is_ok();
                 Ok(!mounted || lab.run(&["exec", node, "--", "umount", DISKS]).is_ok())
@@ -204,6 +231,7 @@ impl fmt::Display for Blow {
             Self::Power(hosts) => write!(f, "{} without power", hosts.join(" and ")),
             Self::Kill(host, program) => write!(f, "{program} on {host} killed"),
             Self::Freeze(host, program) => write!(f, "{program} on {host} frozen"),
+            Self::FreezeLeaders => write!(f, "the services that lead frozen"),
             Self::Fill(node) => write!(f, "{node}'s disk full"),
             Self::FillStore(host) => write!(f, "the disk of {host}'s NATS server full"),
             Self::Bus => write!(f, "all NATS servers stopped"),
@@ -296,6 +324,19 @@ mod tests {
             })
             .collect();
         assert_eq!(killed, OF_FRONT.into_iter().chain(OF_NODE).collect::<BTreeSet<_>>());
+    }
+
+    #[test]
+    fn leaders_stand_still_for_longer_than_their_leases_and_the_bus_is_away_for_minutes_in_a_long_run_alone() {
+        let mut chance = Chance::new(2);
+        let mut lasting =
+            |blow: Blow, minutes| -> Vec<Duration> { (0..100).map(|_| blow.lasting(&mut chance, minutes)).collect() };
+        let within = |times: Vec<Duration>, low, high| {
+            times.iter().all(|time| (Duration::from_secs(low)..=Duration::from_secs(high)).contains(time))
+        };
+        assert!(within(lasting(Blow::FreezeLeaders, 5), 6, 20));
+        assert!(within(lasting(Blow::Bus, 5), 15, 60));
+        assert!(within(lasting(Blow::Bus, 76), 60, 180));
     }
 
     #[test]

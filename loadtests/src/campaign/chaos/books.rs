@@ -27,12 +27,12 @@ impl Books {
             }
             let here = || rows(&self.vms).filter(|vm| vm["state"] == "running" && &vm["node"] == name);
             let sum = |field: &str| here().filter_map(|vm| vm[field].as_u64()).sum::<u64>();
-            let differ = |told: &str, field: &str| {
-                let (told_of, booked) = (node[told].as_u64(), sum(field));
-                (told_of != Some(booked))
+            let booked =
+                [("vms", here().count() as u64), ("vcpus_used", sum("vcpus")), ("memory_mib_used", sum("memory_mib"))];
+            booked.into_iter().find_map(|(told, booked)| {
+                (node[told].as_u64() != Some(booked))
                     .then(|| format!("{told} of {name} is {}, its servers have {booked}", node[told]))
-            };
-            differ("vcpus_used", "vcpus").or_else(|| differ("memory_mib_used", "memory_mib"))
+            })
         })
     }
 
@@ -74,8 +74,8 @@ mod tests {
                 {"name": "off", "state": "stopped", "node": "m1", "vcpus": 4, "memory_mib": 512},
             ]),
             nodes: json!([
-                {"name": "m1", "state": "ready", "vcpus_used": 1, "memory_mib_used": 128},
-                {"name": "y1", "state": "ready", "vcpus_used": 0, "memory_mib_used": 0},
+                {"name": "m1", "state": "ready", "vms": 1, "vcpus_used": 1, "memory_mib_used": 128},
+                {"name": "y1", "state": "ready", "vms": 0, "vcpus_used": 0, "memory_mib_used": 0},
             ]),
             networks: json!([
                 {"name": "campus", "addresses_used": 2},
@@ -98,6 +98,7 @@ mod tests {
         };
         assert!(told(|books| books.nodes[1]["state"] = json!("lost")).contains("y1"));
         assert!(told(|books| books.nodes[1]["memory_mib_used"] = json!(128)).contains("memory_mib_used"));
+        assert!(told(|books| books.nodes[0]["vms"] = json!(2)).contains("vms of"));
         assert!(told(|books| books.vms[0]["node"] = json!("y1")).contains("m1"));
         assert!(told(|books| books.ports[1]["address"] = json!("a")).contains("twice"));
         assert!(told(|books| books.ports[1]["vm"] = json!("gone")).contains("not there"));

@@ -2,12 +2,13 @@
 //! that has it in hand does, or it is done twice. In the end all is as when nothing happens.
 
 use watari_model::{
-    VmName,
+    NodeName, VmName,
     migration::State as Moved,
     vm::{Change, Desired, Size, State},
 };
 
 use super::{
+    copies::copy_elsewhere,
     documents::{self, at},
     faults::CALM,
     orders::Doom,
@@ -70,7 +71,7 @@ struct Operation {
     once: bool,
 }
 
-const OPERATIONS: [Operation; 11] = [
+const OPERATIONS: [Operation; 13] = [
     Operation {
         name: "create",
         prepare: nothing,
@@ -159,6 +160,35 @@ const OPERATIONS: [Operation; 11] = [
         is_done: |sim| all_are_at(sim, "myodaiji"),
         once: false,
     },
+    Operation {
+        name: "start from a copy",
+        prepare: |sim| drop(lose(sim)),
+        begin: |sim| {
+            let lost = sim.document(&name()).unwrap().node().unwrap().clone();
+            sim.say_off(&lost, false);
+            // What it has of the server is set aside then.
+            sim.after(MINUTE, Event::Mend(lost));
+        },
+        is_done: |sim| mail(sim) == State::Running && is_restored(sim),
+        once: false,
+    },
+    Operation {
+        name: "give a copy up that does not start",
+        prepare: |sim| {
+            let (lost, elsewhere) = lose(sim);
+            sim.hosts.get_mut(&elsewhere).unwrap().spoilt = true;
+            sim.say_off(&lost, false);
+            sim.run(sim.now + 20_000);
+            sim.mend(&lost);
+            sim.run(sim.now + 20_000);
+        },
+        begin: |sim| {
+            let now = at(sim.now);
+            sim.amend("mail", |vm| vm.apply(Change::CopyDiscarded, now).unwrap());
+        },
+        is_done: |sim| mail(sim) == State::Running && !is_restored(sim),
+        once: false,
+    },
 ];
 
 const fn nothing(_: &mut Sim) {}
@@ -174,6 +204,19 @@ fn mail(sim: &Sim) -> State {
 fn stop(sim: &mut Sim) {
     sim.stopped.insert(name());
     sim.amend("mail", |vm| vm.desired = Desired::Stopped);
+}
+
+/// `mail` has a copy elsewhere, and its node is lost; which these are.
+fn lose(sim: &mut Sim) -> (NodeName, NodeName) {
+    let (from, to) = copy_elsewhere(sim, 3_600);
+    sim.run(sim.now + 2_000);
+    sim.darken(&from);
+    sim.run(sim.now + 15_000);
+    (from, to)
+}
+
+fn is_restored(sim: &Sim) -> bool {
+    sim.document(&name()).unwrap().restored.is_some()
 }
 
 fn ended(sim: &Sim, how: fn(Moved) -> bool) -> bool {
