@@ -2,8 +2,6 @@
 
 use std::{thread, time::Instant};
 
-use anyhow::Context;
-
 use super::Guests;
 use crate::{
     bench::plain::{Dhcp, Twin},
