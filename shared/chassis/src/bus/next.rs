@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn at(host: &str, client_id: u64) -> ServerInfo {
-        ServerInfo { host: host.to_owned(), port: 4222, client_id, ..ServerInfo::default() }
+        ServerInfo { server_id: host.to_owned(), host: host.to_owned(), port: 4222, client_id, ..ServerInfo::default() }
     }
 
     fn asked(turns: &Turns, info: &ServerInfo, times: usize) -> Vec<String> {
