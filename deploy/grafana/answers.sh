@@ -49,7 +49,7 @@ gather_questions() {
   [ "$(jq length <<<"$asked")" -gt 100 ] || die "the dashboards ask for hardly anything: $asked"
   jq -e 'all(test(" or (on \\(\\) )?(vector\\(|[0-9])") | not)' <<<"$asked" >/dev/null ||
     die "a question of the dashboards falls back on something in a way that is not known here: $asked"
-  unanswered=$asked
+  unanswered=$asked missing=$asked
 }
 
 # ask_again: asks all at once what has had no answer so far. A quotient of nothing (NaN) is none.

@@ -292,7 +292,7 @@ fn deadline() -> Result<[Figure; 2], Fault> {
 fn has_reason(halting: &Halting) -> bool {
     match &halting.fault {
         Refusal::NoTime { vm, detail } => {
-            *vm == halting.vm.to_string() && ![&detail.en, &detail.ja].iter().any(|text| text.is_empty())
+            vm == halting.vm.as_str() && ![&detail.en, &detail.ja].iter().any(|text| text.is_empty())
         }
         _ => false,
     }

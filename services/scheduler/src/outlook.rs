@@ -124,7 +124,7 @@ impl Lookout {
             return Ok(());
         }
         match self.executor.stores.outages.update(&outage, entry.revision).await {
-            Ok(_) => tell(&outage),
+            Ok(_) => tell(&entry.value, &outage),
             // Somebody was faster: what is there now is looked at next.
             Err(WriteError::Exists { .. } | WriteError::Conflict { .. }) => {}
             Err(error) => return Err(error),
@@ -133,18 +133,23 @@ impl Lookout {
     }
 }
 
-fn tell(outage: &Outage) {
+/// Says what of it is another than it was.
+fn tell(before: &Outage, outage: &Outage) {
     let id = outage.id.as_str();
-    if outage.at_risk.is_empty() {
-        tracing::info!(outage = id, "as things are, every server that runs could leave");
+    if outage.at_risk != before.at_risk {
+        if outage.at_risk.is_empty() {
+            tracing::info!(outage = id, "as things are, every server that runs could leave");
+        }
+        for left in &outage.at_risk {
+            let (vm, code, why) = (left.vm.as_str(), left.fault.code(), left.fault.english());
+            tracing::warn!(outage = id, vm, code, cause = why.cause, remedy = why.remedy, "it could not leave");
+        }
     }
-    for left in &outage.at_risk {
-        let (vm, code, why) = (left.vm.as_str(), left.fault.code(), left.fault.english());
-        tracing::warn!(outage = id, vm, code, cause = why.cause, remedy = why.remedy, "it could not leave");
-    }
-    for left in &outage.warned {
-        let (vm, code, why) = (left.vm.as_str(), left.fault.code(), left.fault.english());
-        tracing::info!(outage = id, vm, code, cause = why.cause, remedy = why.remedy, "it could leave, but");
+    if outage.warned != before.warned {
+        for left in &outage.warned {
+            let (vm, code, why) = (left.vm.as_str(), left.fault.code(), left.fault.english());
+            tracing::info!(outage = id, vm, code, cause = why.cause, remedy = why.remedy, "it could leave, but");
+        }
     }
 }
 

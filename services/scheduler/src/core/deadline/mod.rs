@@ -47,7 +47,8 @@ const RECKONED: u64 = 90;
 const STOPPING_PART: u64 = 3;
 /// One on which others depend goes off after them, and waits for that for this part of the time for stopping at most.
 const WAITING_PART: u64 = 4;
-/// A battery that should have been empty for so long was told of wrongly, or long ago: the power is still there.
+/// A battery that should have been empty for so long was told of wrongly, or long ago, and an inspection that should have begun
+/// so long ago is late: the power is still there.
 const OUTLIVED_MS: u64 = 60_000;
 /// What has begun is called back before the last moment if it needs so much of the time that there is, in percent.
 /// Its pace is measured from its beginning, and lags behind what it is once others are out of its way.
