@@ -64,15 +64,15 @@ pub fn run(stage: &Stage, guests: u16, lasting: Duration) -> anyhow::Result<Crow
         look(lab, guests, lasting)
     };
     let outcome = measured();
-    // Whatever of it has come about.
+    // Whatever of it has come about, and the others if one does not go.
+    let removed: Vec<_> = names.iter().map(|name| gone(stage, name)).collect();
     let mended = [
-        names.iter().try_for_each(|name| gone(stage, name)),
         lab.watari(&["node", "uncordon", NEIGHBOUR]).map(drop),
         fs::write(&settings, &kept).map_err(Into::into),
         again(stage),
     ];
     let crowd = outcome?;
-    mended.into_iter().collect::<anyhow::Result<()>>()?;
+    removed.into_iter().chain(mended).collect::<anyhow::Result<()>>()?;
     Ok(crowd)
 }
 

@@ -4,7 +4,7 @@
 //!
 //! * every request that was acknowledged is there, and every mail that was accepted, but for what a server had not
 //!   written when its own node lost its power;
-//! * the node of each server hands it out the address that the books have, as before;
+//! * the dnsmasq of each server's node runs, and is told to hand it out the address that the books have;
 //! * each server runs exactly once, where the books say; no two copies ever computed, no beacon was told twice, none
 //!   missed what was on its disk; who did not lose its power is heard in the same boot; the disk is locked there alone;
 //! * NATS has hardly more consumers than before the first fault: who had lost it came back once, not again and again;
