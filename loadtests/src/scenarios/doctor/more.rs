@@ -120,7 +120,7 @@ const SMALL_DISK: &str = "truncate -s 24G /run/disk.img
     mkfs.ext4 -q -m 0 -N 64 -O ^has_journal -E lazy_itable_init=1,lazy_journal_init=1 /run/disk.img
     mount -o loop /run/disk.img /var/lib/watari/disks
     rmdir /var/lib/watari/disks/lost+found
-    fallocate -l 22G /var/lib/watari/disks/full";
+    fallocate -l 20G /var/lib/watari/disks/full";
 const OWN_DISK: &str =
     "! grep -q '^/dev/loop[0-9]* /var/lib/watari/disks ' /proc/self/mounts || umount --lazy /var/lib/watari/disks
     rm -f /run/disk.img";
