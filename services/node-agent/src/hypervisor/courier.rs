@@ -339,7 +339,11 @@ mod tests {
         };
         sample(make_room, send).unwrap();
         assert_eq!((room, SAMPLES * SAMPLE), (PIECE, PIECE));
-        assert_eq!(sent, (0..SAMPLES).map(|n| (n * SAMPLE, SAMPLE)).collect::<Vec<_>>(), "each where the one before ends");
+        assert_eq!(
+            sent,
+            (0..SAMPLES).map(|n| (n * SAMPLE, SAMPLE)).collect::<Vec<_>>(),
+            "each where the one before ends"
+        );
         let mut tries = 0;
         let broken = sample(
             |_| Ok(()),
