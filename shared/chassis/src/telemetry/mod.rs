@@ -83,8 +83,8 @@ fn exporter(settings: &Telemetry, service: &str, instance: &str) -> Result<SdkTr
     Ok(SdkTracerProvider::builder().with_resource(about).with_sampler(sampler).with_span_processor(batches).build())
 }
 
-/// By the trace's id, and so alike in every process that it passes. The command that begins a trace
-/// exports nothing and decides nothing: its flag says "not recorded", and does not count.
+/// By the trace's id, and so alike in every process that it passes. Who gives a trace to a request that has none
+/// decides nothing by that: its flag says "not recorded", and does not count.
 fn sampler(ratio: f64) -> Sampler {
     Sampler::TraceIdRatioBased(ratio)
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_that_a_command_began_is_recorded_as_often_as_the_ratio_says() {
+    fn a_trace_that_a_request_was_given_is_recorded_as_often_as_the_ratio_says() {
         let decided = |ratio: f64| {
             let parent = trace::TraceParent::fresh().as_parent();
             let id = parent.span().span_context().trace_id();
