@@ -109,9 +109,12 @@ impl Forecast {
 
     /// Who would not have arrived after so many milliseconds, though it could leave: each has the link when those before it
     /// have, behind those that are under way. Where nothing is known of the link it is taken to be as fast as a rehearsal
-    /// takes it to be.
+    /// takes it to be. Nobody where the time bounds the evacuation: whoever has too little of it goes off before.
     #[must_use]
     pub fn late(&self, within_ms: u64) -> Vec<VmName> {
+        if self.time_ms.is_some() {
+            return Vec::new();
+        }
         let Some(speed) = self.speed.or_else(|| Speed::new(speed::ASSUMED, 1_000, LEAST_MS)) else { return Vec::new() };
         let moving: u64 = self.moves.iter().map(|m| m.bytes).sum();
         let (mut servers, mut bytes) = (count(self.waiting.len()), self.bytes.saturating_sub(moving));

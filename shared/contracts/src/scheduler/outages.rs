@@ -188,15 +188,15 @@ pub struct OutagePlan {
     /// What decides when the last server has arrived; none if nobody moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critical_path: Option<CriticalPath>,
-    /// Milliseconds until the power goes, that this was planned for; none if no battery bounds it and none was asked
-    /// for.
+    /// Milliseconds until the power goes, that this was planned for; none if neither a battery nor a scheduled loss of power bounds
+    /// it, and none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_ms: Option<u64>,
     /// Who would not leave in that time, and go off before the power does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub halts: Vec<HaltedVm>,
     /// For an outage that is scheduled: who could leave, and would not have arrived elsewhere when the power goes. Where nothing
-    /// is known of the link it is taken to be a gigabit.
+    /// is known of the link it is taken to be a gigabit. Nobody where such servers go off before: those are in `halts`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late: Vec<VmName>,
     /// When this was looked at.

@@ -294,14 +294,19 @@ fn who_goes_off_for_want_of_time_is_foreseen_of_a_scheduled_outage_where_that_is
         ..migration("mail")
     };
     let snap = snapshot(|_| {}, vec![running("mail")], Some(last));
-    let counted = |stops_scheduled: bool, time_ms: Option<u64>| {
+    let plan = |stops_scheduled: bool, time_ms: Option<u64>| {
         let deadline = DeadlineRules { stops_scheduled, ..DeadlineRules::default() };
         let rules = Rules { deadline, ..Rules::default() };
-        let plan = forecast_scheduled(&snap, &rules, &"myodaiji".parse().unwrap(), time_ms, at(20_000)).unwrap();
+        forecast_scheduled(&snap, &rules, &"myodaiji".parse().unwrap(), time_ms, at(20_000)).unwrap()
+    };
+    let counted = |stops_scheduled: bool, time_ms: Option<u64>| {
+        let plan = plan(stops_scheduled, time_ms);
         (plan.moves.len(), plan.halts.len())
     };
     assert_eq!((counted(true, Some(10_000)), counted(true, Some(3_600_000))), ((0, 1), (1, 0)));
     assert_eq!((counted(false, Some(10_000)), counted(true, None)), ((1, 0), (1, 0)), "nothing bounds it");
+    // Whoever would be late is not lost with the power then: it goes off before.
+    assert_eq!([true, false].map(|stops| plan(stops, Some(3_600_000)).late(0).len()), [0, 1]);
 }
 
 #[test]
