@@ -316,7 +316,7 @@ impl Rooms {
             let Amount { vcpus: its_vcpus, memory_mib: its_mib, .. } = room.limit;
             let detail = said!(
                 "it is to have {vcpus} vCPU and {memory_mib} MiB of memory; the largest, {node}, has {its_vcpus} vCPU and {its_mib} MiB for servers",
-                "vCPU {vcpus} 個、メモリ {memory_mib} MiB が必要ですが、最大のノード {node} でも、サーバに使えるのは vCPU {its_vcpus} 個、{its_mib} MiB です"
+                "vCPU {vcpus} 個、メモリ {memory_mib} MiB が必要ですが、最大のノード {node} でも、サーバに使えるのは vCPU {its_vcpus} 個、メモリ {its_mib} MiB です"
             );
             Err(Refusal::VmTooLarge { vm: vm.to_string(), detail })
         })
