@@ -302,6 +302,7 @@ fn mended(stage: &Stage) -> anyhow::Result<()> {
         stage.names("node.hypervisor", NODE, &["node.suspect"], stop, fix)
     });
     if done.is_err() {
+        stage.at_node(&["timedatectl", "set-ntp", "true"])?;
         stage.lab.run(&["start", NODE, "libvirtd"])?;
     }
     done
