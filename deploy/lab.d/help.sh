@@ -6,7 +6,7 @@ help_for() {
     '' | help | -h | --help) help_all ;;
     up)
       cat <<'T'
-deploy/lab up [--link-mbit N] [--witness SITE] [--empty]
+deploy/lab up [--link-mbit N] [--witness SITE] [--empty | --prometheus]
 
 Builds the lab and waits until it may be used, saying what it waits for. What a lab that did
 not end properly left behind is cleared away first. When the lab is up already, nothing is
@@ -17,6 +17,9 @@ without it, it stands in a third place.
 
 --empty leaves the hosts as they are before Watari is installed: no keys, no configuration, nothing runs. `systemctl` starts
 there what `watari init` or `watari join` has set up. Names lead to their campus addresses.
+
+--prometheus has the client run Prometheus with deploy/prometheus's scraping and rules, at localhost:9090 there; for it every
+process tells its metrics, in plain text, at its host's management address.
 
   WATARI_BIN=FOLDER         where Watari's programs are, as long as this lab is up (default: target/debug of this checkout)
   WATARI_LAB_SERVICES=none  hosts with libvirtd alone, none of Watari's services

@@ -34,6 +34,9 @@ wait_ready() {
       case "$service" in watari-*) wait_for 40 "$service on $h" "$h $service" service_ready "$h" "$service" ;; esac
     done
   done
+  for h in $(hosts_of_role client); do
+    [ -z "$PROMETHEUS" ] || wait_for 30 "Prometheus on $h" "$h" host_exec "$h" curl -sS -m 2 --fail-with-body http://localhost:9090/-/ready
+  done
   wait_for 30 "four ready nodes in \`watari node list\`" m-front four_nodes_ready
 }
 

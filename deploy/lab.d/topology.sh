@@ -65,5 +65,6 @@ services_of() {
     node) echo libvirtd ${SERVICES:+watari-node-agent} ${EMPTY:+watari-enrol} ;;
     front) echo ${SERVICES:+nats-server watari-scheduler watari-image watari-network watari-monitor} ${EMPTY:+watari-enrol} ;;
     witness) echo ${SERVICES:+nats-server} ${EMPTY:+watari-enrol} ;;
+    client) echo ${PROMETHEUS:+prometheus} ;;
   esac
 }

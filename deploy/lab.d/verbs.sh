@@ -9,8 +9,11 @@ need_programs() {
   for p in ip tc unshare nsenter setpriv setsid awk openssl jq libvirtd virsh qemu-system-x86_64 qemu-img; do
     command -v "$p" >/dev/null || missing+=" $p"
   done
-  [ -z "$SERVICES" ] || for p in nats-server dnsmasq nft; do command -v "$p" >/dev/null || missing+=" $p"; done
-  [ -z "$missing" ] || die "these programs are missing:$missing" "deploy/prerequisites --for lab"
+  [ -z "$SERVICES" ] || for p in nats-server dnsmasq nft ${PROMETHEUS:+prometheus}; do command -v "$p" >/dev/null || missing+=" $p"; done
+  # Prometheus is only brought for the demo.
+  local purpose=lab
+  [ -z "$PROMETHEUS" ] || purpose=demo
+  [ -z "$missing" ] || die "these programs are missing:$missing" "deploy/prerequisites --for $purpose"
   [ -n "$SERVICES" ] || return 0
   for p in watari watari-nats watari-node-agent watari-scheduler watari-image watari-network watari-monitor; do
     [ -x "$BIN/$p" ] || missing+=" $p"
@@ -33,20 +36,23 @@ has_remains() {
 }
 
 verb_up() {
-  local mbit='' h witness='' empty=''
+  local mbit='' h witness='' empty='' prometheus=''
   while [ $# -gt 0 ]; do
     case "$1" in
       --link-mbit) mbit=${2:-}; need_mbit "$mbit"; mbit=$((10#$mbit)); shift ;;
       --witness) witness=${2:-}; need_site "$witness"; shift ;;
       --empty) empty=yes ;;
-      *) die "up takes [--link-mbit N] [--witness SITE] [--empty], not '$1'" "deploy/lab up --help" ;;
+      --prometheus) prometheus=yes ;;
+      *) die "up takes [--link-mbit N] [--witness SITE] [--empty | --prometheus], not '$1'" "deploy/lab up --help" ;;
     esac
     shift || true
   done
   case "$LAB" in /run/* | /proc/* | /sys/* | /dev/*) die "WATARI_LAB_DIR=$LAB is hidden from the hosts" "choose a folder on a disk" ;; esac
-  SERVICES=yes EMPTY=$empty
+  SERVICES=yes EMPTY=$empty PROMETHEUS=$prometheus
   [ "${WATARI_LAB_SERVICES:-}" != none ] || SERVICES=''
   [ -z "$EMPTY" ] || [ -n "$SERVICES" ] || die "an empty lab is for Watari's services" "leave WATARI_LAB_SERVICES out"
+  [ -z "$PROMETHEUS" ] || { [ -n "$SERVICES" ] && [ -z "$EMPTY" ]; } ||
+    die "Prometheus asks Watari's services, and none runs in such a lab" "leave --empty and WATARI_LAB_SERVICES out"
   need_programs
   lock
   if is_whole; then
@@ -68,6 +74,7 @@ verb_up() {
   fi
   [ -n "$SERVICES" ] || echo none >"$LAB/services"
   [ -z "$EMPTY" ] || echo empty >"$LAB/services"
+  [ -z "$PROMETHEUS" ] || echo prometheus >"$LAB/services"
   readlink -f "$BIN" >"$LAB/programs"
   say "writing keys and configuration"
   # shellcheck source=config.sh

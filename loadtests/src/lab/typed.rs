@@ -36,9 +36,14 @@ fn what_the_lab_does_not_do_is_told_with_what_it_does_and_changes_nothing() {
     for (line, told, remedy) in [
         ("fly", "'fly' is not something the lab does", "deploy/lab --help"),
         ("help fly", "'fly' is not something the lab does", "deploy/lab --help"),
-        ("up now", "up takes [--link-mbit N] [--witness SITE] [--empty], not 'now'", "deploy/lab up --help"),
+        (
+            "up now",
+            "up takes [--link-mbit N] [--witness SITE] [--empty | --prometheus], not 'now'",
+            "deploy/lab up --help",
+        ),
         ("up --link-mbit", "'' is no number of megabits a second", "0 (no limit) to 99999"),
         ("up --link-mbit 1e3", "'1e3' is no number of megabits a second", "0 (no limit) to 99999"),
+        ("up --empty --prometheus", "none runs in such a lab", "leave --empty and WATARI_LAB_SERVICES out"),
         ("up --witness mars", "no site is called 'mars'", "the sites are: myodaiji yamate"),
         ("down now", "down takes: no arguments", "deploy/lab down --help"),
         ("status now", "status takes [--json], not 'now'", "deploy/lab status --help"),
@@ -200,6 +205,10 @@ fn account() -> Value {
         "seen": [seen("mail"), seen("web")],
         "overlay": always, "guarded": always, "held": {"survived": true, "echoes": 300},
         "identities": {"before": boots, "home": boots},
+        "dashboards": {"questions": 135, "with_data": 128, "at": {"leaving": 126, "dark": 127, "home": 127}, "missing": [],
+            "missing_while_leaving": [], "processor_share": 0.01,
+            "silent": [{"metric": "watari_node_fencing", "en": "none", "ja": "なし", "unanswered": true}]},
+        "alerts": {"fired": ["WatariNodeLost"], "left": []},
         "link_mbit": 200, "seconds": 300,
     })
 }
@@ -218,9 +227,13 @@ fn a_demo_of_which_any_claim_fails_has_failed() {
     let mut account = account();
     let (status, claims, wrong) = report(&account, "en");
     assert!(status == Some(0) && claims > 15 && wrong == 0, "{status:?}: {claims} claims, {wrong} wrong");
-    for (path, spoilt) in
-        [("/connection/echoes", json!(0)), ("/connection/longest_gap_ms", json!(null)), ("/held/echoes", json!(0))]
-    {
+    for (path, spoilt) in [
+        ("/connection/echoes", json!(0)),
+        ("/connection/longest_gap_ms", json!(null)),
+        ("/held/echoes", json!(0)),
+        ("/dashboards/missing", json!(["sum(watari_nats_up)"])),
+        ("/alerts/fired", json!(["WatariProcessDown"])),
+    ] {
         let sound = std::mem::replace(account.pointer_mut(path).unwrap(), spoilt);
         assert_eq!(report(&account, "en"), (Some(1), claims - 1, 1), "{path}");
         *account.pointer_mut(path).unwrap() = sound;
@@ -246,6 +259,8 @@ fn a_demo_of_which_any_claim_fails_has_failed() {
         ("/handover/dark_leads/3", json!("myodaiji")),
         ("/control/failed", json!(1)),
         ("/handover/nats_restored_ms", json!(60_001)),
+        ("/dashboards/missing_while_leaving", json!(["sum(watari_nats_up)"])),
+        ("/alerts/left", json!(["WatariNodeLost"])),
     ] {
         *account.pointer_mut(path).unwrap() = spoilt;
     }

@@ -1,6 +1,6 @@
 //! Dashboards speak both languages, say of each panel what it shows and in which unit, stand in both READMEs, can be drawn
 //! without Grafana, and ask for nothing that nobody tells. Whether there is an answer to each of their questions
-//! deploy/docker/test finds out.
+//! deploy/docker/test and deploy/demo find out.
 
 use std::collections::BTreeSet;
 
