@@ -1,9 +1,9 @@
 //! Whether one server fits on one node, and the words for why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watari_model::{
-    GroupName, Said, SegmentName, SiteName, VmName, filled,
+    GroupName, NodeName, Said, SegmentName, SiteName, VmName, filled,
     image::Firmware,
     network,
     node::{Enforcement, Node, Unlike},
@@ -39,6 +39,16 @@ pub(crate) enum Unfit {
     Processor,
     Apart(GroupName),
     Together(GroupName),
+}
+
+/// A node that would take a server, were some of those gone that stand there.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    pub(crate) node: NodeName,
+    /// What it has free for the server.
+    pub(crate) free: super::Amount,
+    /// Those there from whom the server keeps apart.
+    pub(crate) apart: BTreeSet<VmName>,
 }
 
 impl Unfit {
@@ -202,6 +212,21 @@ impl Rooms {
         self.has_base(need, room)?;
         self.company(need, room, &|_| false)?;
         enough(need, room)
+    }
+
+    /// Who and what keeps a server off a node that suits it otherwise; none if it is something else as well, or nothing.
+    pub(super) fn crowd(&self, need: &Need<'_>, room: &Room) -> Option<Crowd> {
+        allowed(need, room).ok()?;
+        self.has_base(need, room).ok()?;
+        let apart = need.vm.spec.groups.iter().filter(|membership| membership.company == Company::Apart);
+        let members = apart.filter_map(|membership| room.members(&membership.group)).flatten();
+        let apart: BTreeSet<VmName> = members.filter(|vm| *vm != need.name()).cloned().collect();
+        self.company(need, room, &|vm| apart.contains(vm)).ok()?;
+        if apart.is_empty() && enough(need, room).is_ok() {
+            return None;
+        }
+        let kept = super::Amount { disk_gib: room.ahead_gib(need.name()), ..super::Amount::default() };
+        Some(Crowd { node: room.node().name.clone(), free: room.free().plus(kept), apart })
     }
 
     /// Whether the node has, or can fetch, what the server's disk stands on.

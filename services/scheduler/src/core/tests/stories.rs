@@ -1,8 +1,10 @@
-//! Eight outages in which something is not as it should be, each as a log over simulated time that an operator can read.
+//! Outages in which something is not as it should be, each as a log over simulated time that an operator can read.
 //!
 //! The logs lie beside this file. One that differs is read, and if the change was meant it is written anew:
 //! `WATARI_GOLDEN=write cargo test -p watari-scheduler --lib stories`. What matters of each story is asserted before its log is
 //! compared, so that no log of a bad end is ever written.
+
+mod changing_places;
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -33,6 +35,7 @@ const EVACUATE: Wish = Wish::Evacuate("myodaiji");
 
 struct Story {
     sim: Sim,
+    begins: u64,
     /// How everything was when it was last looked at, by what it is.
     known: BTreeMap<String, String>,
     lines: Vec<String>,
@@ -47,13 +50,19 @@ impl Story {
             sim.amend(vm, |vm| vm.spec.priority = priority);
         }
         sim.run(BEGINS);
-        let mut story = Self { sim, known: BTreeMap::new(), lines: Vec::new() };
+        Self::from_here(sim)
+    }
+
+    /// In a world that is there.
+    fn from_here(sim: Sim) -> Self {
+        let begins = sim.now;
+        let mut story = Self { sim, begins, known: BTreeMap::new(), lines: Vec::new() };
         story.look();
         story
     }
 
     fn line(&mut self, text: &str) {
-        let seconds = (self.sim.now - BEGINS) / SECOND;
+        let seconds = (self.sim.now - self.begins) / SECOND;
         self.lines.push(format!("{seconds:>4} s  {text}"));
     }
 
@@ -69,7 +78,7 @@ impl Story {
 
     /// Goes on until so many seconds after its beginning.
     fn until(&mut self, seconds: u64) {
-        let end = BEGINS + seconds * SECOND;
+        let end = self.begins + seconds * SECOND;
         while self.sim.now < end {
             self.sim.run((self.sim.now + SECOND).min(end));
             self.sim.assert_sound();
@@ -155,6 +164,15 @@ fn seen(sim: &Sim) -> BTreeMap<String, String> {
 /// All of [`SERVERS`], by name, as they are at the end of a story that went well for them.
 fn all(state: State, site: char) -> Vec<(&'static str, State, char, u32)> {
     ["batch", "mail", "old", "web"].map(|vm| (vm, state, site, 1)).to_vec()
+}
+
+/// Changes a node's document.
+fn amend_node(sim: &mut Sim, name: &str, change: impl FnOnce(&mut Node)) {
+    let entry = sim.docs.nodes[name].clone();
+    let mut changed = entry.value.clone();
+    change(&mut changed);
+    let docs = &mut sim.docs;
+    assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
 }
 
 #[test]
@@ -272,12 +290,7 @@ fn when_the_other_site_is_emptied_as_well_nobody_goes_to_and_fro_and_everybody_r
 fn who_finds_no_room_is_left_with_that_reason_and_runs_on() {
     let mut story = Story::of(&[("mail", 600), ("web", 600)]);
     story.sim.link = 4 * LINK;
-    story.happens("y2 is cordoned", |sim| {
-        let there = sim.docs.nodes["y2"].clone();
-        let cordoned = Node { cordoned: true, ..there.value.clone() };
-        let docs = &mut sim.docs;
-        assert!(put(&mut docs.nodes, &mut docs.revision, cordoned, there.revision));
-    });
+    story.happens("y2 is cordoned", |sim| amend_node(sim, "y2", |node| node.cordoned = true));
     story.wish(EVACUATE);
     story.until(180);
     let outage = story.outage("myodaiji-1");
