@@ -14,7 +14,7 @@ use watari_model::{
     node::Node,
     outage::{self, Outage},
     site::Supply,
-    vm::{State, Vm},
+    vm::{State, Vm, Way},
 };
 
 use super::{
@@ -318,6 +318,34 @@ fn with_a_deadline_that_is_too_short_for_anybody_all_are_suspended_in_time_and_g
         (outage::State::Completed, all(State::Running, 'm'))
     );
     story.is_told_as("deadline-too-short");
+}
+
+#[test]
+fn before_a_scheduled_loss_of_power_whoever_has_no_time_is_suspended_or_shut_down_where_that_is_chosen() {
+    const GOES: u64 = 150;
+    const BACK: u64 = 240;
+    let mut story = Story::of(SERVERS);
+    let rules = &mut story.sim.rules;
+    // A node's disk takes one server's memory in the time for stopping.
+    (rules.calendar.lead_ms, rules.deadline.stops_scheduled, rules.deadline.save_mib) = (140 * SECOND, true, 10);
+    story.wish(Wish::Schedule("myodaiji", GOES * SECOND, BACK * SECOND));
+    story.until(GOES - 1);
+    let outage = story.outage("myodaiji-1");
+    assert_eq!(outage.state, outage::State::Evacuated, "{}", story.sim.story());
+    assert!(outage.left.is_empty(), "{:?}", outage.left);
+    let halted: Vec<_> = outage.halted.iter().map(|one| (one.vm.as_str(), one.way, one.fault.code())).collect();
+    let why = "outage.no-time";
+    let wanted = [("batch", Way::Suspend, why), ("old", Way::ShutDown, why), ("web", Way::Suspend, why)];
+    assert_eq!(halted, wanted, "{}", story.sim.story());
+    let off = |vm, state| (vm, state, 'm', 1);
+    let (run, saved) = (State::Running, State::Suspended);
+    let wanted = [off("batch", saved), ("mail", run, 'y', 1), off("old", State::Stopped), off("web", saved)];
+    assert_eq!(story.servers(), wanted);
+    story.until(BACK + 60);
+    assert_eq!(story.outage("myodaiji-1").state, outage::State::Completed);
+    let runs = |vm, boots| (vm, run, 'm', boots);
+    assert_eq!(story.servers(), [runs("batch", 1), runs("mail", 1), runs("old", 2), runs("web", 1)]);
+    story.is_told_as("deadline-scheduled");
 }
 
 fn vm(name: &str) -> VmName {
