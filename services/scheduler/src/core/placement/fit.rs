@@ -237,8 +237,11 @@ impl Rooms {
         }
     }
 
-    /// Groups: apart from all others, together with those that are not leaving themselves.
+    /// Groups: apart from all others, together with those that are not leaving themselves. Who comes home does not wait
+    /// elsewhere for its company, which may have to come after it.
     pub(super) fn company(&self, need: &Need<'_>, room: &Room, leaving: &dyn Fn(&VmName) -> bool) -> Result<(), Unfit> {
+        let (site, home) = (&room.node().site, &need.vm.home_site);
+        let holds = |other: &Room| !other.is_draining() && (site != home || other.node().site == *home);
         for membership in &need.vm.spec.groups {
             let group = &membership.group;
             let others = |room: &Room| {
@@ -247,9 +250,7 @@ impl Rooms {
             };
             match membership.company {
                 Company::Apart if others(room) > 0 => return Err(Unfit::Apart(group.clone())),
-                Company::Together
-                    if others(room) == 0 && self.holders(group).any(|r| !r.is_draining() && others(r) > 0) =>
-                {
+                Company::Together if others(room) == 0 && self.holders(group).any(|r| holds(r) && others(r) > 0) => {
                     return Err(Unfit::Together(group.clone()));
                 }
                 _ => {}

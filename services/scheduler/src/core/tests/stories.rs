@@ -14,7 +14,7 @@ use watari_model::{
     node::Node,
     outage::{self, Outage},
     site::Supply,
-    vm::{State, Vm, Way},
+    vm::{Company, Membership, State, Vm, Way},
 };
 
 use super::{
@@ -346,6 +346,49 @@ fn before_a_scheduled_loss_of_power_whoever_has_no_time_is_suspended_or_shut_dow
     let runs = |vm, boots| (vm, run, 'm', boots);
     assert_eq!(story.servers(), [runs("batch", 1), runs("mail", 1), runs("old", 2), runs("web", 1)]);
     story.is_told_as("deadline-scheduled");
+}
+
+#[test]
+fn servers_of_a_group_that_depend_on_each_other_leave_and_come_home_in_their_order() {
+    const ORDER: [&str; 3] = ["db", "web", "mail"];
+    let mut sim = Sim::new(1, &[("mail", 128), ("web", 128), ("db", 256)], CALM, Broken::Nothing);
+    sim.link = 2 * LINK;
+    for name in ORDER {
+        let together = Membership { group: "desk".parse().unwrap(), company: Company::Together };
+        sim.amend(name, |vm| vm.spec.groups.push(together));
+    }
+    sim.amend("web", |web| web.spec.after = vec![vm("db")]);
+    sim.amend("mail", |mail| {
+        mail.spec.after = vec![vm("web")];
+        mail.spec.priority = 90;
+    });
+    sim.run(20 * SECOND);
+    let mut story = Story::from_here(sim);
+    for (wish, end, state) in
+        [(EVACUATE, 180, outage::State::Evacuated), (Wish::Return("myodaiji"), 360, outage::State::Completed)]
+    {
+        let known: Vec<String> = story.sim.docs.migrations.keys().cloned().collect();
+        story.wish(wish);
+        story.until(end);
+        assert_eq!(story.outage("myodaiji-1").state, state, "{}", story.sim.story());
+        let made = story.sim.docs.migrations.iter().filter(|(id, _)| !known.contains(id));
+        let mut made: Vec<_> = made.map(|(_, entry)| &entry.value).collect();
+        made.sort_by_key(|migration| migration.copying_at);
+        let order: Vec<&str> = made.iter().map(|migration| migration.vm.as_str()).collect();
+        assert_eq!(order, ORDER, "{}", story.sim.story());
+        let one_by_one = made.windows(2).all(|two| two[1].copying_at.is_some_and(|began| began >= two[0].changed_at));
+        assert!(one_by_one, "{}", story.sim.story());
+        let mut nodes = story.sim.docs.vms.values().map(|entry| entry.value.node());
+        let first = nodes.next();
+        assert!(
+            nodes.all(|node| Some(node) == first),
+            "they are no longer together:
+{}",
+            story.sim.story()
+        );
+    }
+    assert!(story.servers().iter().all(|(_, state, site, boots)| (*state, *site, *boots) == (State::Running, 'm', 1)));
+    story.is_told_as("dependent-group");
 }
 
 fn vm(name: &str) -> VmName {
