@@ -240,8 +240,9 @@ impl Rooms {
     /// Groups: apart from all others, together with those that are not leaving themselves. Who comes home does not wait
     /// elsewhere for its company, which may have to come after it.
     pub(super) fn company(&self, need: &Need<'_>, room: &Room, leaving: &dyn Fn(&VmName) -> bool) -> Result<(), Unfit> {
-        let (site, home) = (&room.node().site, &need.vm.home_site);
-        let holds = |other: &Room| !other.is_draining() && (site != home || other.node().site == *home);
+        let home = &need.vm.home_site;
+        let comes_home = room.node().site == *home && need.vm.node().is_some();
+        let holds = |other: &Room| !other.is_draining() && (!comes_home || other.node().site == *home);
         for membership in &need.vm.spec.groups {
             let group = &membership.group;
             let others = |room: &Room| {
