@@ -6,6 +6,7 @@
 //! server's failure is its own reason and nobody else's. Of an outage that is paused nothing is decided but
 //! what must not stay half done.
 
+mod detour;
 mod guests;
 
 use std::collections::{BTreeMap, HashSet};
@@ -130,6 +131,8 @@ fn leave(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     if deadline::tell(turn, entry) {
         return;
     }
+    // Where time is short it goes to those that leave.
+    let rest = rest.filter(|left| time.is_some() || !detour::open(turn, outage, Reason::Evacuation, left));
     // The control plane leaves last: when nobody moves any more, or when the time is over for those who would. What
     // has begun of it goes on.
     let last = time.is_some_and(deadline::Time::is_up) || outage.control.as_ref().is_some_and(|c| c.ended_at.is_none());
@@ -208,6 +211,7 @@ fn come_home(turn: &mut Turn<'_>, entry: &Entry<Outage>) {
     }
     if let Some(left) = advance(turn, outage, Reason::Return, &servers, None)
         && !guests::make_way(turn, outage, site, &left)
+        && !detour::open(turn, outage, Reason::Return, &left)
         && !deadline::is_anybody_rising(turn, outage)
         && control::is_settled(turn, entry, Reason::Return)
     {
@@ -411,17 +415,19 @@ fn out_of_reach(turn: &Turn<'_>, vm: &Vm, node: &NodeName) -> Refusal {
     }
 }
 
-/// The tries of this leg that did not succeed, newest last.
-fn failures<'s>(turn: &Turn<'s>, outage: &Outage, reason: Reason, vm: &VmName) -> Vec<&'s Migration> {
+/// A server's migrations of this leg.
+fn of_leg<'s>(turn: &Turn<'s>, outage: &Outage, reason: Reason, vm: &VmName) -> impl Iterator<Item = &'s Migration> {
     let leg = if reason == Reason::Return { outage.home } else { outage.out };
     let began = leg.map_or(outage.created_at, |leg| leg.began_at);
-    let mine = |m: &&Migration| {
-        m.outage.as_ref() == Some(&outage.id)
-            && m.reason == reason
-            && m.created_at >= began
-            && matches!(m.state, migration::State::Failed | migration::State::Cancelled)
-    };
-    let mut failed: Vec<_> = turn.migrations_of(vm).filter(mine).collect();
+    let mine =
+        move |m: &&'s Migration| m.outage.as_ref() == Some(&outage.id) && m.reason == reason && m.created_at >= began;
+    turn.migrations_of(vm).filter(mine)
+}
+
+/// The tries of this leg that did not succeed, newest last.
+fn failures<'s>(turn: &Turn<'s>, outage: &Outage, reason: Reason, vm: &VmName) -> Vec<&'s Migration> {
+    let is_lost = |m: &&Migration| matches!(m.state, migration::State::Failed | migration::State::Cancelled);
+    let mut failed: Vec<_> = of_leg(turn, outage, reason, vm).filter(is_lost).collect();
     failed.sort_by_key(|m| naming::number(m.id.as_str()));
     failed
 }

@@ -231,7 +231,9 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
     for entry in crossing::in_order(turn) {
         let migration = &entry.value;
         let Some(vm) = snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value) else { continue };
-        if migration.outage.as_ref() != Some(&outage.id) {
+        // Who makes way elsewhere does not leave where it goes dark.
+        let leaves = snap.nodes.get(migration.from.as_str()).is_some_and(|node| outage.scope.covers(&node.value));
+        if migration.outage.as_ref() != Some(&outage.id) || !leaves {
             continue;
         }
         let takes = pace.left_ms(turn, migration);

@@ -1,6 +1,7 @@
 //! A home that is full of others' servers. While some of its own stand elsewhere and find no room because of them, such
 //! guests go home themselves, live, one round after another: what comes home makes room elsewhere, and what goes makes room
-//! here. So a ring of servers that stand in each other's places comes undone, if there is room for one of them anywhere.
+//! here. So servers that stand in each other's places change them, if there is room for one of them there. Where that does
+//! not help, others may ([`super::detour`]).
 //!
 //! Nobody is sent to where neither is its home; whose home is being emptied or on battery, or who has chosen to stay, is left
 //! alone. Nobody goes in vain either: guests leave a node only if one that belongs there has room on it when they are gone.
@@ -22,7 +23,7 @@ use watari_model::{
 use super::{Standing, begin, standing};
 use crate::core::{
     Amount, lint,
-    placement::{self, Need},
+    placement::{self, Crowd, Need},
     turn::Turn,
 };
 
@@ -53,6 +54,10 @@ pub(super) fn make_way(turn: &mut Turn<'_>, outage: &Outage, site: &SiteName, le
         return false;
     }
     let mut guests = guests(turn, outage, site);
+    if guests.is_empty() {
+        return false;
+    }
+    let before = turn.rooms.clone();
     let mut rounds: HashMap<NodeName, Round> = HashMap::new();
     let mut leaving: Vec<Guest<'_>> = Vec::new();
     for vm in short {
@@ -60,7 +65,8 @@ pub(super) fn make_way(turn: &mut Turn<'_>, outage: &Outage, site: &SiteName, le
             break;
         }
         let need = Need::crossing(vm, snap);
-        for (node, free) in placement::too_full(&turn.rooms, &need, &|node| node.site == *site) {
+        let crowded = placement::crowded(&turn.rooms, &need, &|node| node.site == *site);
+        for Crowd { node, free, .. } in crowded.into_iter().filter(|crowd| crowd.apart.is_empty()) {
             let Some(there) = guests.get_mut(&node) else { continue };
             let round = rounds.get(&node).copied().unwrap_or_default();
             let free = free.plus(round.freed).minus(round.wanted);
@@ -72,7 +78,12 @@ pub(super) fn make_way(turn: &mut Turn<'_>, outage: &Outage, site: &SiteName, le
             break;
         }
     }
-    go(turn, outage, leaving)
+    let any = go(turn, outage, leaving);
+    if !any {
+        // What was kept free for those that do not go keeps nobody else away.
+        turn.rooms = before;
+    }
+    any
 }
 
 /// Takes guests out of the list, the largest first, until so much is free; none if they are too few, or find no room at
@@ -114,15 +125,27 @@ fn sum(guests: &[Guest<'_>]) -> Amount {
 
 /// Begins to move those that are to go, as far as that stands the check.
 fn go(turn: &mut Turn<'_>, outage: &Outage, leaving: Vec<Guest<'_>>) -> bool {
-    let mut any = leaving.iter().any(|guest| guest.waits);
-    let placed = leaving.into_iter().filter_map(|guest| Some((guest.vm, guest.to?)));
-    let (going, places): (Vec<&Vm>, Vec<NodeName>) = placed.unzip();
-    let proposal = places.into_iter().map(Ok).enumerate();
+    let waits = leaving.iter().any(|guest| guest.waits);
+    let moves = leaving.into_iter().filter_map(|guest| Some((guest.vm, guest.to?))).collect();
     // To leave this site is what they have in common with an evacuation.
-    let checked = lint::checked(turn, outage, Reason::Evacuation, &going, proposal, &|_| false);
+    set_out(turn, outage, Reason::Return, Reason::Evacuation, moves) || waits
+}
+
+/// Begins moves of an outage's leg that stand the check for those of `checked_as`. Whether any does.
+pub(super) fn set_out(
+    turn: &mut Turn<'_>,
+    outage: &Outage,
+    leg: Reason,
+    checked_as: Reason,
+    moves: Vec<(&Vm, NodeName)>,
+) -> bool {
+    let (going, places): (Vec<&Vm>, Vec<NodeName>) = moves.into_iter().unzip();
+    let proposal = places.into_iter().map(Ok).enumerate();
+    let checked = lint::checked(turn, outage, checked_as, &going, proposal, &|_| false);
+    let mut any = false;
     for (vm, to) in going.into_iter().zip(checked) {
         if let Ok(to) = to {
-            begin(turn, Some(outage), Reason::Return, vm, to);
+            begin(turn, Some(outage), leg, vm, to);
             any = true;
         }
     }
@@ -152,13 +175,13 @@ fn guests<'s>(turn: &Turn<'s>, outage: &Outage, site: &SiteName) -> BTreeMap<Nod
     guests
 }
 
-fn is_on_battery(turn: &Turn<'_>, site: &SiteName) -> bool {
+pub(super) fn is_on_battery(turn: &Turn<'_>, site: &SiteName) -> bool {
     let power = turn.snap.sites.get(site.as_str()).and_then(|entry| entry.value.power);
     power.is_some_and(|power| power.supply == Supply::Battery)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use watari_chassis::Entry;
@@ -176,7 +199,7 @@ mod tests {
     };
 
     /// A server that runs on a node and belongs to a site.
-    fn on(node: &str, name: &str, home: &str, memory_mib: u64) -> Vm {
+    pub(in crate::core::evacuation) fn on(node: &str, name: &str, home: &str, memory_mib: u64) -> Vm {
         let mut vm = server(name, memory_mib);
         vm.home_site = home.parse().unwrap();
         vm.apply(vm::Change::Granted(node.parse().unwrap()), at(0)).unwrap();
@@ -186,12 +209,18 @@ mod tests {
 
     /// A GiB at home, of which a guest has most, and two elsewhere; Myodaiji's own come home.
     fn returning(vms: Vec<Vm>) -> Snapshot {
+        returning_to(&[("m1", "myodaiji", 1_024), ("y1", "yamate", 2_048)], vms)
+    }
+
+    /// Nodes with their sites and MiB; Myodaiji's servers come home.
+    pub(in crate::core::evacuation) fn returning_to(nodes: &[(&str, &str, u64)], vms: Vec<Vm>) -> Snapshot {
         let (mut docs, mut counter) = (Documents::default(), 0);
-        for name in ["myodaiji", "yamate"] {
+        for name in ["myodaiji", "yamate", "okazaki"] {
             put(&mut docs.sites, &mut counter, site(name), 0);
         }
-        put(&mut docs.nodes, &mut counter, node("m1", "myodaiji", 1_024), 0);
-        put(&mut docs.nodes, &mut counter, node("y1", "yamate", 2_048), 0);
+        for (name, site, memory_mib) in nodes {
+            put(&mut docs.nodes, &mut counter, node(name, site, *memory_mib), 0);
+        }
         for vm in vms {
             put(&mut docs.vms, &mut counter, vm, 0);
         }
@@ -204,7 +233,7 @@ mod tests {
     }
 
     /// Who begins to move, and where to.
-    fn begun(snap: &Snapshot) -> Vec<(String, NodeName)> {
+    pub(in crate::core::evacuation) fn begun(snap: &Snapshot) -> Vec<(String, NodeName)> {
         let rules = Rules::default();
         let mut turn = Turn::new(snap, &rules, at(1_000));
         decide(&mut turn);

@@ -1,9 +1,9 @@
 //! Whether one server fits on one node, and the words for why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watari_model::{
-    GroupName, Said, SegmentName, SiteName, VmName, filled,
+    GroupName, NodeName, Said, SegmentName, SiteName, VmName, filled,
     image::Firmware,
     network,
     node::{Enforcement, Node, Unlike},
@@ -39,6 +39,16 @@ pub(crate) enum Unfit {
     Processor,
     Apart(GroupName),
     Together(GroupName),
+}
+
+/// A node that would take a server, were some of those gone that stand there.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    pub(crate) node: NodeName,
+    /// What it has free for the server.
+    pub(crate) free: super::Amount,
+    /// Those there from whom the server keeps apart.
+    pub(crate) apart: BTreeSet<VmName>,
 }
 
 impl Unfit {
@@ -204,6 +214,21 @@ impl Rooms {
         enough(need, room)
     }
 
+    /// Who and what keeps a server off a node that suits it otherwise; none if it is something else as well, or nothing.
+    pub(super) fn crowd(&self, need: &Need<'_>, room: &Room) -> Option<Crowd> {
+        allowed(need, room).ok()?;
+        self.has_base(need, room).ok()?;
+        let apart = need.vm.spec.groups.iter().filter(|membership| membership.company == Company::Apart);
+        let members = apart.filter_map(|membership| room.members(&membership.group)).flatten();
+        let apart: BTreeSet<VmName> = members.filter(|vm| *vm != need.name()).cloned().collect();
+        self.company(need, room, &|vm| apart.contains(vm)).ok()?;
+        if apart.is_empty() && enough(need, room).is_ok() {
+            return None;
+        }
+        let kept = super::Amount { disk_gib: room.ahead_gib(need.name()), ..super::Amount::default() };
+        Some(Crowd { node: room.node().name.clone(), free: room.free().plus(kept), apart })
+    }
+
     /// Whether the node has, or can fetch, what the server's disk stands on.
     pub(super) fn has_base(&self, need: &Need<'_>, room: &Room) -> Result<(), Unfit> {
         match self.bases.supply(&need.vm.spec.base, room.node()) {
@@ -212,8 +237,12 @@ impl Rooms {
         }
     }
 
-    /// Groups: apart from all others, together with those that are not leaving themselves.
+    /// Groups: apart from all others, together with those that are not leaving themselves. Who comes home does not wait
+    /// elsewhere for its company, which may have to come after it.
     pub(super) fn company(&self, need: &Need<'_>, room: &Room, leaving: &dyn Fn(&VmName) -> bool) -> Result<(), Unfit> {
+        let home = &need.vm.home_site;
+        let comes_home = room.node().site == *home && need.vm.node().is_some();
+        let holds = |other: &Room| !other.is_draining() && (!comes_home || other.node().site == *home);
         for membership in &need.vm.spec.groups {
             let group = &membership.group;
             let others = |room: &Room| {
@@ -222,9 +251,7 @@ impl Rooms {
             };
             match membership.company {
                 Company::Apart if others(room) > 0 => return Err(Unfit::Apart(group.clone())),
-                Company::Together
-                    if others(room) == 0 && self.holders(group).any(|r| !r.is_draining() && others(r) > 0) =>
-                {
+                Company::Together if others(room) == 0 && self.holders(group).any(|r| holds(r) && others(r) > 0) => {
                     return Err(Unfit::Together(group.clone()));
                 }
                 _ => {}

@@ -16,10 +16,11 @@ use std::{cmp::Reverse, collections::HashMap};
 use watari_model::{NodeName, Refusal, Said, SegmentName, SiteName, VmName, network, node::Node, said, vm::Vm};
 
 pub(crate) use bases::{Bases, Supply};
+pub(crate) use fit::Crowd;
 use fit::{Unfit, explain};
 pub(crate) use plan::plan;
 use room::Room;
-pub(crate) use room::Rooms;
+pub(crate) use room::{Rooms, Undo};
 
 use super::{Snapshot, rules::Amount};
 
@@ -177,16 +178,9 @@ fn no_image(need: &Need<'_>) -> Refusal {
     Refusal::NoImage { vm: need.name().to_string(), image: need.vm.spec.base.image.to_string() }
 }
 
-/// The nodes among the candidates that would take the server, were they not so full, each with what it has free for it.
-pub(crate) fn too_full(rooms: &Rooms, need: &Need<'_>, candidates: Candidates<'_>) -> Vec<(NodeName, Amount)> {
-    let named = rooms.iter().filter(|room| candidates(room.node()));
-    let is_room_alone = |why: Unfit| matches!(why, Unfit::Memory { .. } | Unfit::Vcpus { .. } | Unfit::Disk { .. });
-    let full = named.filter(|room| rooms.fit(need, room).is_err_and(is_room_alone));
-    let free = |room: &Room| {
-        let kept = Amount { disk_gib: room.ahead_gib(need.name()), ..Amount::default() };
-        (room.node().name.clone(), room.free().plus(kept))
-    };
-    full.map(free).collect()
+/// The nodes among the candidates that would take the server, were some of those gone that stand there.
+pub(crate) fn crowded(rooms: &Rooms, need: &Need<'_>, candidates: Candidates<'_>) -> Vec<Crowd> {
+    rooms.iter().filter(|room| candidates(room.node())).filter_map(|room| rooms.crowd(need, room)).collect()
 }
 
 /// Whether one named node can take the server.

@@ -44,6 +44,9 @@ pub(crate) struct Room {
     ahead: BTreeMap<VmName, u64>,
 }
 
+/// Rooms as they were before something was reserved in them, by their places, the latest last.
+pub(crate) type Undo = Vec<(usize, Room)>;
+
 /// So much more may be promised.
 #[allow(
     clippy::cast_precision_loss,
@@ -253,6 +256,23 @@ impl Rooms {
         room.take(vm);
         for membership in &vm.spec.groups {
             self.holders.entry(membership.group.clone()).or_default().insert(place);
+        }
+    }
+
+    /// The same so that it can be [undone](Self::undo).
+    pub(crate) fn reserve_for_now(&mut self, node: &NodeName, vm: &Vm, undo: &mut Undo) {
+        let Some(place) = self.places.get(node).copied() else { return };
+        undo.extend(self.at(place).map(|room| (place, room.clone())));
+        self.reserve_at(place, vm);
+    }
+
+    /// Takes back what was reserved since `undo` was so long. That fewer nodes hold members of a group by that is not worth
+    /// a look.
+    pub(crate) fn undo(&mut self, undo: &mut Undo, mark: usize) {
+        for (place, was) in undo.drain(mark..).rev() {
+            if let Some(room) = self.rooms.get_mut(place) {
+                *room = was;
+            }
         }
     }
 

@@ -1,8 +1,10 @@
-//! Eight outages in which something is not as it should be, each as a log over simulated time that an operator can read.
+//! Outages in which something is not as it should be, each as a log over simulated time that an operator can read.
 //!
 //! The logs lie beside this file. One that differs is read, and if the change was meant it is written anew:
 //! `WATARI_GOLDEN=write cargo test -p watari-scheduler --lib stories`. What matters of each story is asserted before its log is
 //! compared, so that no log of a bad end is ever written.
+
+mod changing_places;
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -12,7 +14,7 @@ use watari_model::{
     node::Node,
     outage::{self, Outage},
     site::Supply,
-    vm::{State, Vm},
+    vm::{Company, Membership, State, Vm, Way},
 };
 
 use super::{
@@ -33,6 +35,7 @@ const EVACUATE: Wish = Wish::Evacuate("myodaiji");
 
 struct Story {
     sim: Sim,
+    begins: u64,
     /// How everything was when it was last looked at, by what it is.
     known: BTreeMap<String, String>,
     lines: Vec<String>,
@@ -47,13 +50,19 @@ impl Story {
             sim.amend(vm, |vm| vm.spec.priority = priority);
         }
         sim.run(BEGINS);
-        let mut story = Self { sim, known: BTreeMap::new(), lines: Vec::new() };
+        Self::from_here(sim)
+    }
+
+    /// In a world that is there.
+    fn from_here(sim: Sim) -> Self {
+        let begins = sim.now;
+        let mut story = Self { sim, begins, known: BTreeMap::new(), lines: Vec::new() };
         story.look();
         story
     }
 
     fn line(&mut self, text: &str) {
-        let seconds = (self.sim.now - BEGINS) / SECOND;
+        let seconds = (self.sim.now - self.begins) / SECOND;
         self.lines.push(format!("{seconds:>4} s  {text}"));
     }
 
@@ -69,7 +78,7 @@ impl Story {
 
     /// Goes on until so many seconds after its beginning.
     fn until(&mut self, seconds: u64) {
-        let end = BEGINS + seconds * SECOND;
+        let end = self.begins + seconds * SECOND;
         while self.sim.now < end {
             self.sim.run((self.sim.now + SECOND).min(end));
             self.sim.assert_sound();
@@ -155,6 +164,15 @@ fn seen(sim: &Sim) -> BTreeMap<String, String> {
 /// All of [`SERVERS`], by name, as they are at the end of a story that went well for them.
 fn all(state: State, site: char) -> Vec<(&'static str, State, char, u32)> {
     ["batch", "mail", "old", "web"].map(|vm| (vm, state, site, 1)).to_vec()
+}
+
+/// Changes a node's document.
+fn amend_node(sim: &mut Sim, name: &str, change: impl FnOnce(&mut Node)) {
+    let entry = sim.docs.nodes[name].clone();
+    let mut changed = entry.value.clone();
+    change(&mut changed);
+    let docs = &mut sim.docs;
+    assert!(put(&mut docs.nodes, &mut docs.revision, changed, entry.revision));
 }
 
 #[test]
@@ -272,12 +290,7 @@ fn when_the_other_site_is_emptied_as_well_nobody_goes_to_and_fro_and_everybody_r
 fn who_finds_no_room_is_left_with_that_reason_and_runs_on() {
     let mut story = Story::of(&[("mail", 600), ("web", 600)]);
     story.sim.link = 4 * LINK;
-    story.happens("y2 is cordoned", |sim| {
-        let there = sim.docs.nodes["y2"].clone();
-        let cordoned = Node { cordoned: true, ..there.value.clone() };
-        let docs = &mut sim.docs;
-        assert!(put(&mut docs.nodes, &mut docs.revision, cordoned, there.revision));
-    });
+    story.happens("y2 is cordoned", |sim| amend_node(sim, "y2", |node| node.cordoned = true));
     story.wish(EVACUATE);
     story.until(180);
     let outage = story.outage("myodaiji-1");
@@ -305,6 +318,77 @@ fn with_a_deadline_that_is_too_short_for_anybody_all_are_suspended_in_time_and_g
         (outage::State::Completed, all(State::Running, 'm'))
     );
     story.is_told_as("deadline-too-short");
+}
+
+#[test]
+fn before_a_scheduled_loss_of_power_whoever_has_no_time_is_suspended_or_shut_down_where_that_is_chosen() {
+    const GOES: u64 = 150;
+    const BACK: u64 = 240;
+    let mut story = Story::of(SERVERS);
+    let rules = &mut story.sim.rules;
+    // A node's disk takes one server's memory in the time for stopping.
+    (rules.calendar.lead_ms, rules.deadline.stops_scheduled, rules.deadline.save_mib) = (140 * SECOND, true, 10);
+    story.wish(Wish::Schedule("myodaiji", GOES * SECOND, BACK * SECOND));
+    story.until(GOES - 1);
+    let outage = story.outage("myodaiji-1");
+    assert_eq!(outage.state, outage::State::Evacuated, "{}", story.sim.story());
+    assert!(outage.left.is_empty(), "{:?}", outage.left);
+    let halted: Vec<_> = outage.halted.iter().map(|one| (one.vm.as_str(), one.way, one.fault.code())).collect();
+    let why = "outage.no-time";
+    let wanted = [("batch", Way::Suspend, why), ("old", Way::ShutDown, why), ("web", Way::Suspend, why)];
+    assert_eq!(halted, wanted, "{}", story.sim.story());
+    let off = |vm, state| (vm, state, 'm', 1);
+    let (run, saved) = (State::Running, State::Suspended);
+    let wanted = [off("batch", saved), ("mail", run, 'y', 1), off("old", State::Stopped), off("web", saved)];
+    assert_eq!(story.servers(), wanted);
+    story.until(BACK + 60);
+    assert_eq!(story.outage("myodaiji-1").state, outage::State::Completed);
+    let runs = |vm, boots| (vm, run, 'm', boots);
+    assert_eq!(story.servers(), [runs("batch", 1), runs("mail", 1), runs("old", 2), runs("web", 1)]);
+    story.is_told_as("deadline-scheduled");
+}
+
+#[test]
+fn servers_of_a_group_that_depend_on_each_other_leave_and_come_home_in_their_order() {
+    const ORDER: [&str; 3] = ["db", "web", "mail"];
+    let mut sim = Sim::new(1, &[("mail", 128), ("web", 128), ("db", 256)], CALM, Broken::Nothing);
+    sim.link = 2 * LINK;
+    for name in ORDER {
+        let together = Membership { group: "desk".parse().unwrap(), company: Company::Together };
+        sim.amend(name, |vm| vm.spec.groups.push(together));
+    }
+    sim.amend("web", |web| web.spec.after = vec![vm("db")]);
+    sim.amend("mail", |mail| {
+        mail.spec.after = vec![vm("web")];
+        mail.spec.priority = 90;
+    });
+    sim.run(20 * SECOND);
+    let mut story = Story::from_here(sim);
+    for (wish, end, state) in
+        [(EVACUATE, 180, outage::State::Evacuated), (Wish::Return("myodaiji"), 360, outage::State::Completed)]
+    {
+        let known: Vec<String> = story.sim.docs.migrations.keys().cloned().collect();
+        story.wish(wish);
+        story.until(end);
+        assert_eq!(story.outage("myodaiji-1").state, state, "{}", story.sim.story());
+        let made = story.sim.docs.migrations.iter().filter(|(id, _)| !known.contains(id));
+        let mut made: Vec<_> = made.map(|(_, entry)| &entry.value).collect();
+        made.sort_by_key(|migration| migration.copying_at);
+        let order: Vec<&str> = made.iter().map(|migration| migration.vm.as_str()).collect();
+        assert_eq!(order, ORDER, "{}", story.sim.story());
+        let one_by_one = made.windows(2).all(|two| two[1].copying_at.is_some_and(|began| began >= two[0].changed_at));
+        assert!(one_by_one, "{}", story.sim.story());
+        let mut nodes = story.sim.docs.vms.values().map(|entry| entry.value.node());
+        let first = nodes.next();
+        assert!(
+            nodes.all(|node| Some(node) == first),
+            "they are no longer together:
+{}",
+            story.sim.story()
+        );
+    }
+    assert!(story.servers().iter().all(|(_, state, site, boots)| (*state, *site, *boots) == (State::Running, 'm', 1)));
+    story.is_told_as("dependent-group");
 }
 
 fn vm(name: &str) -> VmName {

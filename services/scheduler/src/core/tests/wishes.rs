@@ -19,6 +19,8 @@ pub(crate) enum Wish {
     Evacuate(&'static str),
     Drain(&'static str),
     Return(&'static str),
+    /// A site's servers come home that are away for no outage.
+    FetchHome(&'static str),
     /// The power of a site will be off from some milliseconds from now on until some others.
     Schedule(&'static str, u64, u64),
     /// A site's power comes from there now, for so many seconds if that is said.
@@ -49,6 +51,10 @@ impl Sim {
                 let window = Window { from: now.plus_millis(*from), until: now.plus_millis(*until) };
                 let scope = Scope::Site(site.parse().unwrap());
                 self.make(Outage::scheduled(first(site), scope, window, String::new(), String::new(), now));
+            }
+            Wish::FetchHome(name) => {
+                let scope = Scope::Site(name.parse().unwrap());
+                self.make(Outage::returning(first(name), scope, String::new(), now));
             }
             Wish::Return(site) => self.change(site, Change::ReturnAsked),
             Wish::Power(site, supply, left) => {
@@ -92,21 +98,29 @@ impl Sim {
     }
 
     fn migrate(&mut self, name: &VmName) {
-        let docs = &mut self.docs;
+        let docs = &self.docs;
         let Some(vm) = docs.vms.get(name.as_str()).map(|entry| entry.value.clone()) else { return };
         let nodes: Vec<NodeName> = self.hosts.keys().filter(|n| Some(*n) != vm.node()).cloned().collect();
-        let known = docs.migrations.values().map(|entry| &entry.value);
         let busy = docs.migrations.values().any(|m| m.value.vm == *name && !m.value.state.over());
         if busy || vm.state != vm::State::Running {
             return;
         }
+        let to = self.rng.pick(&nodes).clone();
+        self.carry(name, to);
+    }
+
+    /// An operator has a server migrate to a node.
+    pub(crate) fn carry(&mut self, name: &VmName, to: NodeName) {
+        let docs = &mut self.docs;
+        let vm = docs.vms[name.as_str()].value.clone();
+        let known = docs.migrations.values().map(|entry| &entry.value);
         let id = crate::core::next_migration(&vm, known).unwrap();
         let migration = Migration {
             v: 1,
             id,
             vm: name.clone(),
             from: vm.node().unwrap().clone(),
-            to: self.rng.pick(&nodes).clone(),
+            to,
             reason: Reason::Operator,
             outage: None,
             state: State::Queued,
