@@ -252,7 +252,7 @@ fn answered_before(kind: Kind, load: &Load) -> anyhow::Result<Option<Instant>> {
 /// The faults of a round, once they have fallen.
 #[derive(Default)]
 struct Struck {
-    /// In the order in which they were drawn: what is told of each that struck anybody, and when it began.
+    /// In the order in which they fell: what is told of each that struck anybody, and when it began.
     told: Vec<Option<(Told, Instant)>>,
     /// How long the longest is to last.
     lasting: Duration,
