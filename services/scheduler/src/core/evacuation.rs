@@ -523,12 +523,21 @@ fn preference(snap: &Snapshot, outage: &Outage, reason: Reason) -> impl Fn(&Node
     move |node| own.as_ref().is_none_or(|site| node.site == *site)
 }
 
+/// Whether a migration leads away from where it goes dark; otherwise its server makes way elsewhere.
+pub(super) fn leaves(snap: &Snapshot, outage: &Outage, migration: &Migration) -> bool {
+    snap.nodes.get(migration.from.as_str()).is_some_and(|entry| outage.scope.covers(&entry.value))
+}
+
 /// Another target for a migration that waits and whose target is no longer fit.
 pub(crate) fn target(turn: &Turn<'_>, migration: &Migration, need: &Need<'_>) -> Result<NodeName, Refusal> {
     let outage = migration.outage.as_ref().and_then(|id| turn.snap.outages.get(id.as_str()));
     let candidates = |node: &Node| match (migration.reason, outage) {
         // Also a guest's of the site, which makes way.
         (Reason::Return, Some(_)) => node.site == need.vm.home_site,
+        // Who makes way elsewhere goes to no other site than it was to.
+        (Reason::Evacuation, Some(entry)) if !leaves(turn.snap, &entry.value, migration) => {
+            turn.snap.site_of(&migration.to) == Some(&node.site)
+        }
         (reason, outage) => outage.is_none_or(|entry| allowed(&entry.value, reason, node)),
     };
     placement::choose(&turn.rooms, need, &candidates, std::slice::from_ref(&migration.to))

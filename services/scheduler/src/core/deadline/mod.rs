@@ -37,7 +37,12 @@ use watari_model::{
     vm::{self, Desired, Evacuate, Halt, Vm, Way},
 };
 
-use super::{Action, Rules, crossing, evacuation::concerned, forecast::bytes_of, turn::Turn};
+use super::{
+    Action, Rules, crossing,
+    evacuation::{concerned, leaves},
+    forecast::bytes_of,
+    turn::Turn,
+};
 use choice::{Candidate, worthiest};
 pub(crate) use pace::Pace;
 
@@ -232,8 +237,7 @@ fn called_back<'s>(turn: &Turn<'s>, outage: &Outage, time: Time, pace: &Pace) ->
         let migration = &entry.value;
         let Some(vm) = snap.vms.get(migration.vm.as_str()).map(|entry| &entry.value) else { continue };
         // Who makes way elsewhere does not leave where it goes dark.
-        let leaves = snap.nodes.get(migration.from.as_str()).is_some_and(|node| outage.scope.covers(&node.value));
-        if migration.outage.as_ref() != Some(&outage.id) || !leaves {
+        if migration.outage.as_ref() != Some(&outage.id) || !leaves(snap, outage, migration) {
             continue;
         }
         let takes = pace.left_ms(turn, migration);

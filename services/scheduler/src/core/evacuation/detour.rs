@@ -83,12 +83,18 @@ pub(super) fn open(turn: &mut Turn<'_>, outage: &Outage, leg: Reason, left: &[Le
     let mut looks = MOST_LOOKS;
     for depth in 0..LONGEST {
         for one in short.iter().copied() {
-            let (rooms, undo) = (&mut turn.rooms, Undo::new());
-            let mut search = Search { snap, rooms, undo, movers: &movers, on_battery: &on_battery, one, looks };
+            let (rooms, undo, gone) = (&mut turn.rooms, Undo::new(), Vec::new());
+            let mut search = Search { snap, rooms, undo, movers: &movers, on_battery: &on_battery, one, gone, looks };
             let way = search.way(one, &|node| allowed(outage, leg, node), &mut Vec::new(), depth);
-            looks = search.looks;
+            let Search { mut undo, looks: remaining, .. } = search;
+            looks = remaining;
             if let Some(way) = way {
-                return begin(turn, outage, leg, way);
+                let any = begin(turn, outage, leg, way);
+                if !any {
+                    // What was kept free for those that do not go keeps nobody else away.
+                    turn.rooms.undo(&mut undo, 0);
+                }
+                return any;
             }
         }
     }
@@ -141,6 +147,8 @@ struct Search<'t, 's> {
     on_battery: &'t HashSet<&'s SiteName>,
     /// The one that is left without room.
     one: &'s Vm,
+    /// Whose room is counted on already.
+    gone: Vec<&'s VmName>,
     looks: u32,
 }
 
@@ -152,9 +160,13 @@ impl<'s> Search<'_, 's> {
         let need = Need::crossing(vm, self.snap);
         let crowded = placement::crowded(self.rooms, &need, goes);
         trail.push(&vm.name);
-        let way = crowded.iter().find_map(|crowd| self.cleared(crowd, need.amount, trail, depth));
+        let found =
+            crowded.iter().find_map(|crowd| Some((self.cleared(crowd, need.amount, trail, depth)?, &crowd.node)));
         trail.pop();
-        way
+        let (way, to) = found?;
+        // Nobody else on the way counts on the room there.
+        self.rooms.reserve_for_now(to, vm, &mut self.undo);
+        Some(way)
     }
 
     /// How so much becomes free on a node, and those leave from whom the server keeps apart. Who suffices alone goes before
@@ -167,7 +179,10 @@ impl<'s> Search<'_, 's> {
         mut depth: usize,
     ) -> Option<Way<'s>> {
         let (movers, one) = (self.movers, &self.one.name);
-        let stands = |mover: &&Mover<'s>| mover.vm.name == *one || !trail.contains(&&mover.vm.name);
+        let stands = |mover: &&Mover<'s>| {
+            let name = &mover.vm.name;
+            !self.gone.contains(&name) && (name == one || !trail.contains(&name))
+        };
         let mut there: Vec<&Mover<'s>> = movers.get(&crowd.node)?.iter().filter(stands).collect();
         let is_apart = |mover: &Mover<'_>| crowd.apart.contains(&mover.vm.name);
         let is_enough = |freed: Amount| amount.minus(crowd.free.plus(freed)) == Amount::default();
@@ -182,7 +197,7 @@ impl<'s> Search<'_, 's> {
             let order = if suffices { size.memory_mib } else { u64::MAX - size.memory_mib };
             (!is_apart(mover), !suffices, belongs, order, mover.vm.name.clone())
         });
-        let mark = self.undo.len();
+        let (mark, gone) = (self.undo.len(), self.gone.len());
         let (mut way, mut freed, mut apart) = (Way::default(), Amount::default(), crowd.apart.len());
         for mover in there {
             if apart == 0 && is_enough(freed) {
@@ -196,6 +211,7 @@ impl<'s> Search<'_, 's> {
             });
             if let Some(found) = found {
                 way.add(found);
+                self.gone.push(&mover.vm.name);
                 freed = freed.plus(size(mover));
                 apart -= usize::from(is_apart(mover));
             }
@@ -204,6 +220,7 @@ impl<'s> Search<'_, 's> {
             return Some(way);
         }
         self.rooms.undo(&mut self.undo, mark);
+        self.gone.truncate(gone);
         None
     }
 

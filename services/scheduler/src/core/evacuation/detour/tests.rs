@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use watari_chassis::Entry;
 use watari_model::{
+    outage::Scope,
     site::{Change, Supply},
     vm::{Company, Membership},
 };
@@ -12,7 +13,11 @@ use super::{
     guests::tests::{begun, on, returning_to},
     *,
 };
-use crate::core::tests::documents::{self, at, name, site};
+use crate::core::{
+    Rules,
+    evacuation::target,
+    tests::documents::{self, at, name, site},
+};
 
 const THREE: [(&str, &str, u64); 3] = [("m1", "myodaiji", 500), ("y1", "yamate", 500), ("o1", "okazaki", 500)];
 
@@ -103,4 +108,26 @@ fn others_of_a_group_that_keeps_apart_go_first() {
     entry.value.inventory.labels.insert("disk".to_owned(), "ssd".to_owned());
     Arc::make_mut(&mut snap.nodes).insert("m1".to_owned(), Arc::new(entry));
     assert_eq!(begun(&snap), goes("mail2", "m2"));
+}
+
+#[test]
+fn who_makes_way_for_one_that_leaves_is_not_sent_to_another_site_when_its_target_is_no_longer_fit() {
+    let nodes = [("m1", "myodaiji", 500), ("y1", "yamate", 500), ("y2", "yamate", 50), ("o1", "okazaki", 900)];
+    let to = |nodes: &[(&str, &str, u64)]| {
+        let mut snap = returning_to(nodes, vec![on("y1", "web", "yamate", 100)]);
+        let (id, scope) = ("myodaiji-1".parse().unwrap(), Scope::Site("myodaiji".parse().unwrap()));
+        let entry = Entry { value: Outage::begun(id, scope, String::new(), at(0)), revision: 99, created: at(0) };
+        Arc::make_mut(&mut snap.outages).insert("myodaiji-1".to_owned(), Arc::new(entry));
+        let aside = Migration {
+            reason: Reason::Evacuation,
+            outage: Some("myodaiji-1".parse().unwrap()),
+            from: name("y1"),
+            to: name("y2"),
+            ..documents::migration("web")
+        };
+        let need = Need::crossing(&snap.vms["web"].value, &snap);
+        target(&Turn::new(&snap, &Rules::default(), at(1_000)), &aside, &need).ok()
+    };
+    assert_eq!(to(&nodes), None);
+    assert_eq!(to(&[&nodes[..], &[("y3", "yamate", 200)]].concat()), Some(name("y3")));
 }
